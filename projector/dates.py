@@ -1,0 +1,65 @@
+"""Times as text and as ms since the epoch, UTC; what is finer than a ms is cut off toward the past (contract §1)."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+
+DAY = 86_400_000
+LEAST = -62_135_596_800_000  # 0001-01-01T00:00:00.000Z
+GREATEST = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
+
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_RFC_3339 = re.compile(
+    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:[Zz]|([+-])(\d{2}):(\d{2}))", re.ASCII
+)
+
+
+def parse_time(text: str) -> int | None:
+    """The ms of an RFC 3339 time with an offset, None for anything else (`:60`, `24:00` and year 0000 included)."""
+    # The form that most senders write, 1.1 -> 0.25 µs: minutes repeat from event to event.
+    if len(text) == 24 and text[16] == ":" and text[19] == "." and text[23] == "Z":
+        digits = text[17:19] + text[20:23]
+        if digits.isascii() and digits.isdigit() and digits < "60":
+            minute = _minute_ms(text[:16])
+            return None if minute is None else minute + int(digits)
+    return _parse_any(text)
+
+
+@lru_cache(maxsize=4096)
+def _minute_ms(text: str) -> int | None:
+    return _parse_any(text + ":00Z")
+
+
+def _parse_any(text: str) -> int | None:
+    found = _RFC_3339.fullmatch(text)
+    if found is None:
+        return None
+    day, hour, minute, second, fraction, sign, offset_hour, offset_minute = found.groups()
+    if hour > "23" or minute > "59" or second > "59" or (sign and (offset_hour > "23" or offset_minute > "59")):
+        return None
+    try:
+        days = date.fromisoformat(day).toordinal() - _EPOCH_DAY
+    except ValueError:
+        return None
+    ms = (
+        days * DAY
+        + (int(hour) * 60 + int(minute)) * 60_000
+        + int(second) * 1000
+        + int((fraction or "")[:3].ljust(3, "0"))
+    )
+    if sign:
+        offset = (int(offset_hour) * 60 + int(offset_minute)) * 60_000
+        ms += offset if sign == "-" else -offset
+    return ms if LEAST <= ms <= GREATEST else None
+
+
+def format_time(ms: int) -> str:
+    """`yyyy-MM-ddTHH:mm:ss.mmmZ`; a derived time beyond the years 0001-9999 is shown as the nearest one within."""
+    minute, rest = divmod(min(max(ms, LEAST), GREATEST), 60_000)
+    return f"{_minute_text(minute)}{rest // 1000:02d}.{rest % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _minute_text(minute: int) -> str:
+    return (_EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:").rjust(17, "0")

@@ -1,0 +1,399 @@
+"""Contract in: the journey events as JSON carries them, one Struct each.
+
+Members are those of the tables of the journey domain, in their order: what is kept of them is published in that order.
+Every member is optional here because null is absent everywhere (contract §2); `decode` says which are required.
+Unknown members are ignored. Renaming a member is a change of the input contract.
+"""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Raw, Struct
+
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""Whole numbers are kept in 64 bits: what is wider cannot be stored and is no count, size or version."""
+
+
+class Model(Struct, rename="camel", omit_defaults=True, gc=False):
+    """A JSON object in camelCase whose absent members are None."""
+
+
+class Reference(Model):
+    id: str | None = None
+    self_uri: str | None = None
+
+
+class Attribute(Model):
+    data_type: str | None = None
+    value: str | int | float | bool | None = None  # Any width: it becomes text.
+
+
+AttributeValue = Attribute | str | int | float | bool | None
+
+
+class Browser(Model):
+    family: str | None = None
+    version: str | None = None
+    lang: str | None = None
+    fingerprint: str | None = None
+    is_mobile: bool | None = None
+    view_height: Integer | None = None
+    view_width: Integer | None = None
+    features_flash: bool | None = None
+    features_java: bool | None = None
+    features_pdf: bool | None = None
+    features_webrtc: bool | None = None
+
+
+class Device(Model):
+    category: str | None = None
+    type: str | None = None
+    is_mobile: bool | None = None
+    screen_height: Integer | None = None
+    screen_width: Integer | None = None
+    fingerprint: str | None = None
+    os_family: str | None = None
+    os_version: str | None = None
+    screen_density: Integer | None = None
+    manufacturer: str | None = None
+
+
+class Geolocation(Model):
+    country: str | None = None
+    country_name: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    locality: str | None = None
+    postal_code: str | None = None
+    region: str | None = None
+    region_name: str | None = None
+    source: str | None = None
+    timezone: str | None = None
+
+
+class Page(Model):
+    url: str | None = None
+    title: str | None = None
+    domain: str | None = None
+    fragment: str | None = None
+    hostname: str | None = None
+    keywords: str | None = None
+    lang: str | None = None
+    pathname: str | None = None
+    query_string: str | None = None
+    breadcrumb: list[str] | None = None
+
+
+class Campaign(Model):
+    content: str | None = None
+    medium: str | None = None
+    name: str | None = None
+    source: str | None = None
+    term: str | None = None
+    click_id: str | None = None
+    network: str | None = None
+
+
+class Referrer(Model):
+    url: str | None = None
+    domain: str | None = None
+    hostname: str | None = None
+    keywords: str | None = None
+    pathname: str | None = None
+    query_string: str | None = None
+    fragment: str | None = None
+    name: str | None = None
+    medium: str | None = None
+
+
+class App(Model):
+    name: str | None = None
+    namespace: str | None = None
+    version: str | None = None
+    build_number: str | None = None
+
+
+class SdkLibrary(Model):
+    name: str | None = None
+    version: str | None = None
+
+
+class NetworkConnectivity(Model):
+    carrier: str | None = None
+    bluetooth_enabled: bool | None = None
+    cellular_enabled: bool | None = None
+    wifi_enabled: bool | None = None
+
+
+# Visitor events.
+
+
+class WebEvent(Model):
+    """What a visitor did on a website; raw ones carry `referrerUrl` and leave the rest to enrichment."""
+
+    event_name: str | None = None
+    total_event_count: Integer | None = None
+    total_pageview_count: Integer | None = None
+    page: Page | None = None
+    user_agent_string: str | None = None
+    browser: Browser | None = None
+    device: Device | None = None
+    geolocation: Geolocation | None = None
+    ip_address: str | None = None
+    ip_organization: str | None = None
+    mkt_campaign: Campaign | None = None
+    referrer: Referrer | None = None
+    referrer_url: str | None = None
+    attributes: dict[str, AttributeValue] | None = None
+    traits: dict[str, AttributeValue] | None = None
+    search_query: str | None = None
+    authenticated: bool | None = None
+
+
+class AppEvent(Model):
+    """What a visitor did in a mobile app."""
+
+    event_name: str | None = None
+    screen_name: str | None = None
+    app: App | None = None
+    device: Device | None = None
+    ip_address: str | None = None
+    ip_organization: str | None = None
+    geolocation: Geolocation | None = None
+    sdk_library: SdkLibrary | None = None
+    network_connectivity: NetworkConnectivity | None = None
+    mkt_campaign: Campaign | None = None
+    referrer: Referrer | None = None
+    referrer_url: str | None = None
+    search_query: str | None = None
+    attributes: dict[str, AttributeValue] | None = None
+    traits: dict[str, AttributeValue] | None = None
+    # Not on the public model; taken when a collector gives them (contract §5: row 12, 21, 35 name no event type).
+    page: Page | None = None
+    user_agent_string: str | None = None
+    browser: Browser | None = None
+    authenticated: bool | None = None
+
+
+class CustomEvent(Model):
+    """A step in another system: a ticket, a delivery, a cash machine."""
+
+    event_name: str | None = None
+    attributes: dict[str, AttributeValue] | None = None
+    traits: dict[str, AttributeValue] | None = None
+    external_id: str | None = None
+    external_url: str | None = None
+    authenticated: bool | None = None
+
+
+class JourneyCustomer(Model):
+    id: str | None = None
+    id_type: str | None = None
+
+
+class CustomerSession(Model):
+    id: str | None = None
+    type: str | None = None
+
+
+class ActionMap(Model):
+    id: str | None = None
+    self_uri: str | None = None
+    version: Integer | str | None = None
+    display_name: str | None = None
+
+
+class TriggeringAction(Model):
+    id: str | None = None
+    action_map: ActionMap | None = None
+
+
+class JourneyContext(Model):
+    customer: JourneyCustomer | None = None
+    customer_session: CustomerSession | None = None
+    triggering_action: TriggeringAction | None = None
+    session_id: str | None = None
+    session_id_type: str | None = None
+    action_id: str | None = None
+    action_map_id: str | None = None
+
+
+class ConversationEvent(Model):
+    """The body of a `v2.detail.events.conversation.{id}.{what}` notification: the members of every `what` in one."""
+
+    event_time: Integer | float | None = None
+    conversation_id: str | None = None
+    participant_id: str | None = None
+    session_id: str | None = None
+    media_type: str | None = None
+    provider: str | None = None
+    direction: str | None = None
+    subject: str | None = None
+    message_type: str | None = None
+    conversation_external_contact_ids: list[str] | None = None
+    external_contact_id: str | None = None
+    journey_context: JourneyContext | None = None
+    disconnect_type: str | None = None
+    interacting_duration_ms: Integer | None = None
+    queue_id: str | None = None
+    acd_outcome: str | None = None
+    answered_user_id: str | None = None
+    user_id: str | None = None
+    wrapup_code: str | None = None
+    wrapup_notes: str | None = None
+
+
+# Activity without an event, the end, and annotations.
+
+
+class Heartbeat(Model):
+    """The visitor is still there: moves the dates, counts nothing."""
+
+
+class SessionEnded(Model):
+    """The session ends at the event's time."""
+
+
+class Outcome(Model):
+    id: str | None = None
+    self_uri: str | None = None
+    display_name: str | None = None
+    version: Integer | str | None = None
+
+
+class AssociatedValue(Model):
+    data_type: str | None = None
+    value: float | None = None
+
+
+class OutcomeAchievedEvent(Model):
+    outcome: Outcome | None = None
+    user_agent_string: str | None = None
+    browser: Browser | None = None
+    device: Device | None = None
+    geolocation: Geolocation | None = None
+    ip_address: str | None = None
+    ip_organization: str | None = None
+    mkt_campaign: Campaign | None = None
+    visit_referrer: Referrer | None = None
+    visit_created_date: str | None = None
+    associated_value: AssociatedValue | None = None
+
+
+class SegmentAssignmentEvent(Model):
+    segment: Reference | None = None
+    assignment_state: str | None = None
+    date_assigned: str | None = None
+    date_for_unassignment: str | None = None
+
+
+class EventAction(Model):
+    id: str | None = None
+    state: str | None = None
+    media_type: str | None = None
+    prompt: str | None = None
+    created_date: str | None = None
+
+
+class WebActionEvent(Model):
+    action: EventAction | None = None
+    action_map: ActionMap | None = None
+    action_target: Reference | None = None
+    time_to_disposition: Integer | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    user_agent_string: str | None = None
+    browser: Browser | None = None
+    device: Device | None = None
+    geolocation: Geolocation | None = None
+    ip_address: str | None = None
+    ip_organization: str | None = None
+    mkt_campaign: Campaign | None = None
+    visit_referrer: Referrer | None = None
+
+
+class BlockedWebActionOfferEvent(Model):
+    action: EventAction | None = None
+    action_map: ActionMap | None = None
+    action_target: Reference | None = None
+    blocking_reason: str | None = None
+
+
+class OutcomeAttributionEvent(Model):
+    outcome: Outcome | None = None
+    associated_value: AssociatedValue | None = None
+
+
+Payload = (
+    WebEvent
+    | AppEvent
+    | CustomEvent
+    | ConversationEvent
+    | Heartbeat
+    | SessionEnded
+    | OutcomeAchievedEvent
+    | SegmentAssignmentEvent
+    | WebActionEvent
+    | BlockedWebActionOfferEvent
+    | OutcomeAttributionEvent
+)
+
+
+class EventSession(Model):
+    id: str | None = None
+    self_uri: str | None = None
+    type: str | None = None
+
+
+class JourneyEvent(Model):
+    """The envelope of a journey event: who, when, in which session, and one payload by the name of its type."""
+
+    id: str | None = None
+    event_type: str | None = None
+    created_date: str | None = None
+    session: EventSession | None = None
+    customer_id: str | None = None
+    customer_id_type: str | None = None
+    correlation_id: str | None = None
+    external_contact: Reference | None = None
+    web_event: WebEvent | None = None
+    app_event: AppEvent | None = None
+    custom_event: CustomEvent | None = None
+    outcome_achieved_event: OutcomeAchievedEvent | None = None
+    segment_assignment_event: SegmentAssignmentEvent | None = None
+    web_action_event: WebActionEvent | None = None
+    blocked_web_action_offer_event: BlockedWebActionOfferEvent | None = None
+    outcome_attribution_event_message: OutcomeAttributionEvent | None = None
+    outcome_attribution_event: OutcomeAttributionEvent | None = None
+
+
+class Notification(Model):
+    """The envelope of a notification: a topic that says what the body is about."""
+
+    topic_name: str | None = None
+    event_body: Raw = Raw()
+
+
+class Envelope(JourneyEvent):
+    """What a record may hold: a journey event, or a notification; told apart by their members."""
+
+    topic_name: str | None = None
+    event_body: Raw = Raw()
+
+
+class Event(Struct, gc=False):
+    """What the fold reads: one event with its time worked out and its absent members gone.
+
+    `at` is ms since the epoch, UTC. `id` is empty for a heartbeat that has none. `name` is the `eventName` of visitor
+    events, the topic's tail for a conversation event, else empty.
+    """
+
+    id: str
+    at: int
+    name: str
+    session_id: str | None
+    session_type: str | None
+    customer_id: str | None
+    customer_id_type: str | None
+    external_contact: Reference | None
+    payload: Any  # A `Payload`; Any here spares a union check where Structs are built by hand.
+    clamped: bool = False
