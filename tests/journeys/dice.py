@@ -47,4 +47,6 @@ class Dice:
         return f"{self.below(10**count):0{count}d}"
 
     def uuid(self) -> str:
-        return str(uuid.UUID(int=self.below(1 << 48) << 80 | self.below(1 << 48) << 32 | self.below(1 << 32), version=4))
+        return str(
+            uuid.UUID(int=self.below(1 << 48) << 80 | self.below(1 << 48) << 32 | self.below(1 << 32), version=4)
+        )

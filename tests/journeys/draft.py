@@ -1,4 +1,4 @@
-"""Events before they are sent, and the stories they make up. Law: no time is fixed until an event is sent for the first time.
+"""Events before they are sent, and the stories they make up. Law: no time is fixed until an event is first sent.
 
 So one story serves a log that starts at a given time and a live feed that follows the wall clock.
 """
@@ -94,13 +94,15 @@ class Sending:
             draft.event_ms = arrival_ms - self.offset_ms + draft.offset_ms
         event_ms = draft.event_ms
         body = draft.body if self.topic is None else notification(self.topic, draft.body)
-        text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), default=lambda moment: moment.written(event_ms))
+        text = json.dumps(
+            body, ensure_ascii=False, separators=(",", ":"), default=lambda moment: moment.written(event_ms)
+        )
         return draft.key, text.encode()
 
 
 def notification(topic: str, body: Json) -> Json:
     """The envelope that Genesys sends an event in."""
-    # A body in a sessions topic may go without its session; one in four does, told by its id, so that it costs no chance.
+    # A body in a sessions topic may go without its session; one in four does, as its id has it.
     if topic.startswith("v2.journey.sessions.") and body["id"][-1] in "0123":
         body = {name: value for name, value in body.items() if name != "session"}
     correlation = body.get("correlationId")
@@ -116,7 +118,9 @@ class Story:
     start_ms: int
     sendings: list[Sending] = field(default_factory=list)
 
-    def tell(self, draft: Draft, *, topic: str | None = None, delay_ms: int | None = None, repeats: bool = True) -> None:
+    def tell(
+        self, draft: Draft, *, topic: str | None = None, delay_ms: int | None = None, repeats: bool = True
+    ) -> None:
         """Adds an event, which arrives after a delay (drawn unless given) and may come twice."""
         dice = self.dice
         arrival_ms = draft.offset_ms + (self._delay() if delay_ms is None else delay_ms)

@@ -1,4 +1,4 @@
-"""The envelope of journey events, REST and notification, named and raw (contract §2, journey-domain §2.1–2.2)."""
+"""The envelope of journey events, REST and notification, named and raw (contract §2, journey-domain §2.1 and 2.2)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Journey:
 
 
 def hashed_id(*parts: str) -> str:
-    """The id the projector gives a session that its events do not name (contract §3.2–3)."""
+    """The id the projector gives a session that its events do not name (contract §3.2 and 3)."""
     text = json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"projector/{text}"))
 
@@ -107,7 +107,8 @@ def _created(dice: Dice, event_type: str) -> Moment:
 
 def _whose(dice: Dice, journey: Journey, event_type: str) -> Json:
     whose: Json = {**_session(journey, event_type)}
-    whose |= {"customerId": journey.customer_id, "customerIdType": journey.customer_id_type}
+    if event_type != "CustomEvent" or dice.chance(0.75):
+        whose |= {"customerId": journey.customer_id, "customerIdType": journey.customer_id_type}
     if journey.contact is not None and dice.chance(0.5):
         whose["externalContact"] = {"id": journey.contact}
         if dice.chance(0.5):
@@ -126,7 +127,7 @@ def _session(journey: Journey, event_type: str) -> Json:
 
 
 def _topic(dice: Dice, journey: Journey, event_type: str) -> str | None:
-    """The topic that events of this type are notified in; None where there is none, or it would name a raw event's session."""
+    """The topic that events of this type are notified in; None where there is none or an event is raw."""
     if event_type not in _TOPICS or (journey.raw and event_type in _SESSIONIZED):
         return None
     if event_type == "SegmentAssignmentEvent" and journey.contact is not None and dice.chance(0.5):

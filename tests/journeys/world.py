@@ -1,4 +1,4 @@
-"""The world that the visitors live in: their devices and places, the shop's pages and products, where people come from."""
+"""The world that the visitors live in: their devices and places, the shop's products, where people come from."""
 
 from __future__ import annotations
 

@@ -1,0 +1,169 @@
+"""What the Kafka adapters are told, and what of it each client gets.
+
+Law: options that the protocol stands on (`design.md` §3: no auto-commit, read_committed, idempotence, …) are set here and
+nowhere else, and a setting cannot change them.
+"""
+
+import socket
+from typing import Any, Literal
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from msgspec import Struct
+
+from projector.errors import WrongInput
+
+KIB, MIB = 1024, 1024 * 1024
+
+TRANSACTION_TIMEOUT_MS = 30_000
+"""After this long the broker aborts a transaction whose producer is gone; the next owner's `committed` waits so long."""
+
+DELIVERY_TIMEOUT_MS = 45_000
+"""Longer than the transaction's, or a record could be given up while its transaction may still be committed."""
+
+RECORD_BYTES_MAX = 8 * MIB
+"""The largest snapshot that is sent; `max.message.bytes` of the topics that we make."""
+
+
+class KafkaSettings(Struct, frozen=True):
+    """Where Kafka is, which topics and group are ours, and how what we publish is delivered."""
+
+    bootstrap_servers: str = "localhost:9092"
+    input_topic: str = "journey-events"
+    output_topic: str = "journey-sessions"
+    rejects_topic: str = "journey-events.rejected"
+    group_id: str = "session-projector"
+    group_session_timeout_ms: int = 10_000
+    delivery: Literal["exactly-once", "at-least-once"] = "exactly-once"
+    extra: dict[str, Any] = {}
+    """Further options, handed to the clients under their own names; texts are converted to the type of the default."""
+
+
+def consumer_options(settings: KafkaSettings) -> dict[str, Any]:
+    """For a reader without a group; `group_options` adds the membership."""
+    tuned = {
+        "max_poll_records": 4000,  # Each poll has three hand-overs between threads, 70 µs each.
+        "fetch_min_bytes": 64 * KIB,
+        "fetch_max_wait_ms": 50,  # How long a lone record waits for company.
+        "max_partition_fetch_bytes": 4 * MIB,
+        "fetch_max_bytes": 32 * MIB,
+        "receive_buffer_bytes": 2 * MIB,
+        "metrics_enabled": False,  # We count ourselves, by batch.
+        **_CONNECTION,
+        **_extra_for(KafkaConsumer.DEFAULT_CONFIG, settings),
+    }
+    fixed = {
+        "bootstrap_servers": _servers(settings),
+        "enable_auto_commit": False,
+        "isolation_level": "read_committed",
+        "auto_offset_reset": "none",  # Out of range has to be noticed, not jumped over.
+        "check_crcs": True,
+        "allow_auto_create_topics": False,
+    }
+    return tuned | fixed
+
+
+def group_options(settings: KafkaSettings) -> dict[str, Any]:
+    """For a member of the consumer group."""
+    return consumer_options(settings) | {
+        "group_id": settings.group_id,
+        "session_timeout_ms": settings.group_session_timeout_ms,
+        "heartbeat_interval_ms": settings.group_session_timeout_ms // 3,
+        # Also the rebalance timeout: how long the others wait for a member that is in the middle of a turn.
+        "max_poll_interval_ms": max(60_000, settings.group_session_timeout_ms),
+    }
+
+
+def producer_options(settings: KafkaSettings, transactional_id: str) -> dict[str, Any]:
+    """`transactional_id` is left out where delivery is at least once."""
+    tuned = {
+        "compression_type": "lz4",
+        "linger_ms": 20,
+        "batch_size": 512 * KIB,
+        "max_request_size": RECORD_BYTES_MAX,
+        "retry_backoff_ms": 10,  # The sender sleeps it between transactions (`clients.md` trap 8).
+        "request_timeout_ms": 10_000,
+        "max_block_ms": 30_000,
+        "metrics_enabled": False,
+        **_CONNECTION,
+        **_extra_for(KafkaProducer.DEFAULT_CONFIG, settings),
+    }
+    fixed: dict[str, Any] = {
+        "bootstrap_servers": _servers(settings),
+        "enable_idempotence": True,
+        "acks": "all",
+        "delivery_timeout_ms": DELIVERY_TIMEOUT_MS,
+        "allow_auto_create_topics": False,
+    }
+    if settings.delivery == "exactly-once":
+        fixed |= {"transactional_id": transactional_id, "transaction_timeout_ms": TRANSACTION_TIMEOUT_MS}
+    return tuned | fixed
+
+
+def admin_options(settings: KafkaSettings) -> dict[str, Any]:
+    extra = _extra_for(KafkaAdminClient.DEFAULT_CONFIG, settings)
+    return {"request_timeout_ms": 10_000, **_CONNECTION, **extra, "bootstrap_servers": _servers(settings)}
+
+
+def wrong_extras(extra: dict[str, Any]) -> list[str]:
+    """What is wrong with the further options, a line each; for settings to be checked all at once."""
+    wrong = []
+    for name, value in extra.items():
+        try:
+            _checked(name, value)
+        except WrongInput as error:
+            wrong.append(str(error))
+    return wrong
+
+
+_CONNECTION: dict[str, Any] = {
+    "bootstrap_timeout_ms": 10_000,
+    # The clients' own default leaves keep-alive out: a broker that vanished would be noticed by time-outs only.
+    "socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)],
+}
+
+_OWN = frozenset(
+    "bootstrap_servers group_id group_instance_id session_timeout_ms heartbeat_interval_ms enable_auto_commit"
+    " isolation_level auto_offset_reset check_crcs allow_auto_create_topics partition_assignment_strategy"
+    " enable_idempotence acks retries delivery_timeout_ms transactional_id transaction_timeout_ms partitioner"
+    " key_serializer value_serializer key_deserializer value_deserializer kafka_client selector".split()
+)
+
+_DEFAULTS: dict[str, Any] = (
+    KafkaAdminClient.DEFAULT_CONFIG | KafkaProducer.DEFAULT_CONFIG | KafkaConsumer.DEFAULT_CONFIG
+)
+
+
+def _servers(settings: KafkaSettings) -> list[str]:
+    return [server.strip() for server in settings.bootstrap_servers.split(",")]
+
+
+def _extra_for(known: dict[str, Any], settings: KafkaSettings) -> dict[str, Any]:
+    """Only what this client has by that name; the clients refuse what they do not know."""
+    checked = {name: _checked(name, value) for name, value in settings.extra.items()}
+    return {name: value for name, value in checked.items() if name in known}
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name in _OWN:
+        raise WrongInput(f"kafka_{name} = {value!r}: this is set by the projector itself; leave it out")
+    if name not in _DEFAULTS:
+        raise WrongInput(f"kafka_{name} = {value!r}: no Kafka client option has this name; see kafka-python's")
+    default = _DEFAULTS[name]
+    try:
+        return _like(default, value) if isinstance(value, str) else value
+    except ValueError:
+        expected = "true or false" if isinstance(default, bool) else "a number"
+        raise WrongInput(f"kafka_{name} = {value!r}: expected {expected}") from None
+
+
+def _like(default: Any, text: str) -> Any:
+    """A text from the environment as the type that the option has by default."""
+    if isinstance(default, bool):
+        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower()) if _is_flag(text) else int("x")
+    if isinstance(default, int | float):
+        return float(text) if "." in text else int(text)
+    return text
+
+
+def _is_flag(text: str) -> bool:
+    return text.lower() in ("true", "1", "false", "0")

@@ -1,0 +1,90 @@
+"""The clients' exceptions, translated where they leave the client: nothing further in knows `kafka.errors`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kafka.errors import (
+    AuthorizationError,
+    CommitFailedError,
+    CorruptRecordError,
+    FencedInstanceIdError,
+    IllegalGenerationError,
+    InvalidProducerEpochError,
+    KafkaConfigurationError,
+    KafkaError,
+    KafkaTimeoutError,
+    LogTruncationError,
+    MessageSizeTooLargeError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    ProducerFencedError,
+    RebalanceInProgressError,
+    SaslAuthenticationFailedError,
+    UnknownMemberIdError,
+    UnsupportedCodecError,
+)
+
+from projector.errors import Doubt, Fenced, ProjectorError, Unavailable, WrongInput
+
+_FENCED = (
+    ProducerFencedError,
+    InvalidProducerEpochError,
+    CommitFailedError,
+    FencedInstanceIdError,
+    IllegalGenerationError,
+    UnknownMemberIdError,
+    RebalanceInProgressError,
+)
+_MOVED = (OffsetOutOfRangeError, LogTruncationError, NoOffsetForPartitionError)
+_NOT_LET_IN = (AuthorizationError, SaslAuthenticationFailedError)
+
+
+@contextmanager
+def asking(what: str, where: str) -> Iterator[None]:
+    """Around calls that change nothing: what they cannot have is `Unavailable`, what settings forbid `WrongInput`."""
+    try:
+        yield
+    except _NOT_LET_IN as error:
+        raise WrongInput(f"Kafka at {where} does not allow us to {what} ({error}); check security settings") from error
+    except (KafkaConfigurationError, ValueError, RuntimeError) as error:
+        # RuntimeError: kafka-python's answer to a codec or a security library that is not installed.
+        raise WrongInput(f"the Kafka settings do not allow us to {what}: {error}") from error
+    except KafkaTimeoutError as error:
+        raise Unavailable(f"Kafka at {where} did not answer in time when we wanted to {what} ({error})") from error
+    except (KafkaError, OSError) as error:
+        raise Unavailable(f"Kafka at {where} did not let us {what}: {error}") from error
+
+
+@contextmanager
+def reading(topic: str) -> Iterator[None]:
+    """Around `poll`: a log that moved under us begins a new life."""
+    try:
+        yield
+    except _MOVED as error:
+        raise Doubt(f"the log of {topic} no longer holds what was to be read next: {error}") from error
+    except CorruptRecordError as error:
+        raise Unavailable(f"a batch of {topic} cannot be read: {error}; if this stays, the broker's copy is bad") from error
+    except UnsupportedCodecError as error:
+        raise WrongInput(f"records of {topic} are compressed in a way that needs a package: {error}") from error
+    except _NOT_LET_IN as error:
+        raise WrongInput(f"we may not read {topic}: {error}; check the access rules") from error
+    except KafkaError as error:
+        raise Unavailable(f"{topic} cannot be read: {error}") from error
+
+
+@contextmanager
+def effects(what: str) -> Iterator[None]:
+    """Around calls that change something: whatever goes wrong, the outcome is unknown (`clients.md` traps 3 and 4)."""
+    try:
+        yield
+    except ProjectorError:
+        raise
+    except _FENCED as error:
+        raise Fenced(f"{what}: somebody else has taken over ({error})") from error
+    except MessageSizeTooLargeError as error:
+        # A new life would only try the same again, for ever.
+        raise Unavailable(f"{what}: a record is larger than the topic takes; raise its max.message.bytes") from error
+    except _NOT_LET_IN as error:
+        raise WrongInput(f"{what}: Kafka does not allow it ({error}); check the access rules") from error
+    except Exception as error:
+        raise Doubt(f"{what}: {type(error).__name__}: {error}") from error

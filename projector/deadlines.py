@@ -1,0 +1,61 @@
+"""Step 7: deadlines that the end clock has passed (design §3).
+
+A due track takes part in the next turn like one with records: it is loaded, brought to its end clock, saved, published and
+committed. Only then is its deadline moved, with the turn after, and only if the track is still as it was published. A track
+that was extended finds nothing to do but that.
+"""
+
+from collections.abc import Mapping
+
+from projector.life import Life
+from projector.ports import NO_CLOCK, Partition, Token
+from projector.rules import Rules
+from projector.session import Session, last_activity, type_of
+from projector.track import SWEEP_SLACK, Due, Track, TrackKey, is_swept, next_due
+
+Moved = tuple[TrackKey, Token, Due, Due | None]
+
+
+def is_to_publish(session: Session, only_due: Due | None, rules: Rules) -> bool:
+    """Whether a touched session is published; one that is only due, just if it ended by the deadline that fired.
+
+    Its end may have been saved and not published before; what fires after the end is the sweep.
+    """
+    if only_due is None:
+        return True
+    timeout = rules.timeout_of(type_of(session))
+    return session.expired and timeout is not None and only_due.at <= last_activity(session) + timeout
+
+
+def dealt_with(
+    life: Life, due: Mapping[TrackKey, Due], end_clocks: Mapping[Partition, int], rules: Rules
+) -> tuple[list[Moved], list[tuple[TrackKey, Token]]]:
+    """What is to be done about the deadlines of a committed turn: entries to move, and tracks to sweep."""
+    moved: list[Moved] = []
+    swept: list[tuple[TrackKey, Token]] = []
+    for key, fired in due.items():
+        stored = life.cache.get(key)
+        if stored is None:
+            moved.append((key, Token(b""), fired, None))
+        elif rules.retention and is_swept(stored.track, _clock_of(life, fired.partition), rules):
+            swept.append((key, stored.token))
+        else:
+            moved.append((key, stored.token, fired, _next(stored.track, fired, end_clocks, rules)))
+    return moved, swept
+
+
+def _clock_of(life: Life, partition: Partition) -> int:
+    clock = life.marks[partition].clock
+    return NO_CLOCK if clock is None else clock
+
+
+def _next(track: Track, fired: Due, end_clocks: Mapping[Partition, int], rules: Rules) -> Due | None:
+    keeper = track.home if track.home is not None else track.keeper
+    if keeper != fired.partition:
+        return None  # Its home has an entry of its own.
+    at = next_due(track, rules)
+    if at is None:
+        return None
+    # The wall clock may be past a sweep that the partition clock has not reached: ask again an hour of it later.
+    clock = end_clocks.get(fired.partition, NO_CLOCK)
+    return Due(keeper, at if at >= clock else clock + SWEEP_SLACK)

@@ -1,0 +1,180 @@
+"""One life of a worker: what it believes between two doubts, and the start rule that a life begins with (design §3).
+
+A life ends at any doubt; nothing of it is carried over but what the store and the log say.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import structlog
+from msgspec import Struct
+
+from projector.errors import WrongInput
+from projector.ledger import Mark, mark_of
+from projector.ports import NO_CLOCK, Committed, Offset, Partition, Position, Source, Span, Store, Stored, Token
+from projector.track import Due, TrackKey
+
+log = structlog.get_logger()
+
+
+class Life(Struct):
+    """What a worker believes; every part is dropped at a doubt."""
+
+    partitions: tuple[Partition, ...]
+    """Those that are this worker's."""
+    generation: int
+    """Of the assignment that this life stands on."""
+    read: dict[Partition, Offset]
+    """The next offset to be read; moves only when a turn is committed."""
+    marks: dict[Partition, Mark]
+    """Clock and ledger at that offset."""
+    committed: dict[Partition, Offset]
+    """What is committed: never committed below, and not counted or rejected twice below."""
+    shards: list[dict[Partition, Position]]
+    """By shard the stored positions, as last read or written."""
+    targets: dict[Partition, Offset]
+    """By partition of the topic the offset up to which it catches up silently."""
+    behind: set[int]
+    """Shards that have not caught up: what their tracks publish is only noted."""
+    cache: dict[TrackKey, Stored]
+    """Tracks as stored, the least recently used first."""
+    clocks_committed: dict[Partition, int | None] = {}
+    """The partition clocks at the committed offsets, while reading again below them."""
+    floors: dict[Partition, int] = {}
+    """While catching up after a loss, the end clocks that readers have seen already."""
+    noted: dict[TrackKey, Partition] = {}
+    """Tracks that somebody changed and left for this worker to publish."""
+    due: dict[TrackKey, Due] = {}
+    """Tracks whose deadline has passed."""
+    published_notes: list[tuple[Partition, TrackKey, Token]] = []
+    """Notes dealt with, to be removed with the next write."""
+    published_due: list[tuple[TrackKey, Token, Due, Due | None]] = []
+    """Deadlines dealt with, to be moved with the next write."""
+    swept: list[tuple[TrackKey, Token]] = []
+    """Tracks no longer held, to be deleted with the next write."""
+
+    @property
+    def caught_up(self) -> bool:
+        return not self.behind
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing is left to do without a new record or a later clock."""
+        return not (self.behind or self.noted or self.due or self.published_notes or self.published_due or self.swept)
+
+
+class Start(Struct, frozen=True):
+    """Where a namespace that has never been used begins, and what to do where the log has a gap."""
+
+    at: str | int = "beginning"
+    """`beginning`, `end`, or ms since the epoch."""
+    on_gap: str = "stop"
+    """`stop`, or `skip`: go on behind a gap in the log, counted in the ledger."""
+
+
+def begin(source: Source, store: Store, partitions: tuple[Partition, ...], generation: int, start: Start) -> Life:
+    """Begin a life for these partitions: find where each is to be read from, and have the source read from there.
+
+    Raises:
+        WrongInput: the log no longer reaches back to where state begins, or was made anew.
+    """
+    everywhere = source.partitions()
+    committed = source.committed(everywhere)
+    shards = store.positions()
+    marks = {partition: mark_of(at.metadata) for partition, at in committed.items() if partition in partitions}
+    spans = source.spans(partitions)
+    origins = _origins(source, store, partitions, committed, shards, marks, spans, start)
+    targets = {one: _known_up_to(one, committed, shards) for one in everywhere}
+    life = Life(partitions, generation, {}, {}, {}, shards, targets, set(range(store.shards)), {})
+    for partition in partitions:
+        _place(life, partition, committed.get(partition), marks.get(partition), origins[partition])
+        _check_span(life, partition, spans[partition], start)
+    source.begin_at(life.read)
+    catch_up(life, life.read)
+    return life
+
+
+def catch_up(life: Life, read: Mapping[Partition, Offset]) -> None:
+    """Leave behind the silence in every shard that has all partitions up to their targets (U of design §3)."""
+    for shard in list(life.behind):
+        positions = life.shards[shard]
+        if all(_reached(life, read, positions, one) >= target for one, target in life.targets.items()):
+            life.behind.discard(shard)
+
+
+def _reached(
+    life: Life, read: Mapping[Partition, Offset], positions: Mapping[Partition, Position], partition: Partition
+) -> Offset:
+    if partition in life.partitions:
+        return read.get(partition, life.read[partition])
+    stored = positions.get(partition)
+    return 0 if stored is None else stored.offset
+
+
+def _known_up_to(
+    partition: Partition, committed: Mapping[Partition, Committed], shards: Iterable[Mapping[Partition, Position]]
+) -> Offset:
+    offsets = [positions[partition].offset for positions in shards if partition in positions]
+    if partition in committed:
+        offsets.append(committed[partition].offset)
+    return max(offsets, default=0)
+
+
+def _origins(
+    source: Source,
+    store: Store,
+    partitions: tuple[Partition, ...],
+    committed: Mapping[Partition, Committed],
+    shards: list[dict[Partition, Position]],
+    marks: Mapping[Partition, Mark],
+    spans: Mapping[Partition, Span],
+    start: Start,
+) -> dict[Partition, Offset]:
+    """Where the namespace began: as committed, else as recorded, else what `start` says of one never used."""
+    used = any(shards) or bool(committed)
+    at = "beginning" if used else start.at
+    fresh: Mapping[Partition, Offset]
+    if isinstance(at, int):
+        fresh = source.offsets_at(partitions, at)
+    else:
+        fresh = {one: span.end if at == "end" else span.begin for one, span in spans.items()}
+    return store.origins({one: marks[one].origin if one in marks else fresh[one] for one in partitions})
+
+
+def _place(life: Life, partition: Partition, committed: Committed | None, mark: Mark | None, origin: Offset) -> None:
+    """The start rule for one partition: from the smaller of what is committed and what every shard has."""
+    stored = [positions.get(partition) for positions in life.shards]
+    least = min((position.offset if position is not None else origin for position in stored), default=origin)
+    at = origin if committed is None else min(committed.offset, max(least, origin))
+    mark = Mark(origin=origin) if mark is None else mark
+    if committed is not None and at < committed.offset:
+        log.warning("the store is behind the log", partition=partition, stored=at, committed=committed.offset)
+        clocks = [position.clock for position in stored if position is not None and position.offset == at]
+        life.clocks_committed[partition] = mark.clock
+        if mark.end_clock is not None:
+            life.floors[partition] = mark.end_clock
+        clock = max(clocks, default=NO_CLOCK)
+        mark.clock = None if clock == NO_CLOCK else clock
+    elif committed is None:
+        mark.clock = None
+    life.read[partition] = at
+    life.marks[partition] = mark
+    if committed is not None:
+        life.committed[partition] = committed.offset
+
+
+def _check_span(life: Life, partition: Partition, span: Span, start: Start) -> None:
+    at, target = life.read[partition], life.targets[partition]
+    if target > span.end:
+        raise WrongInput(
+            f"partition {partition} ends at offset {span.end}, but was read up to {target} before: the topic was made anew."
+            " Use a new namespace and group id, or restore the topic."
+        )
+    if at >= span.begin:
+        return
+    if start.on_gap != "skip":
+        raise WrongInput(
+            f"partition {partition} begins at offset {span.begin}, but state needs it from {at} on: {span.begin - at} records"
+            ' are gone. Set on_gap = "skip" to go on without them, counted in the ledger, or use a new namespace.'
+        )
+    life.marks[partition].ledger.skipped += span.begin - at
+    life.read[partition] = span.begin

@@ -1,0 +1,474 @@
+"""What is kept of one session, and the fold: everything that changes a session's content is here.
+
+Every part is a join: latest, first, least or union, each with the (time, id) stamp of the event that set it. So the order
+of events, their repetition and the batches they come in do not matter (contract §8, law 1), and two sessions merge by
+joining their parts.
+
+Values are kept as JSON text, the way they are published: folding, storing and publishing then move bytes and nothing else.
+"""
+
+from collections import Counter
+from enum import IntEnum, auto
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import xxhash
+from msgspec import Struct
+
+from projector.conversation import Stamp, Talk, ended_by_customer, evolve_talk, join_talk
+from projector.dates import parse_time
+from projector.enrich import query_of
+from projector.enrich.search import search_terms_of
+from projector.events import (
+    AppEvent,
+    BlockedWebActionOfferEvent,
+    ConversationEvent,
+    CustomEvent,
+    Event,
+    Heartbeat,
+    OutcomeAchievedEvent,
+    OutcomeAttributionEvent,
+    SegmentAssignmentEvent,
+    SessionEnded,
+    WebActionEvent,
+    WebEvent,
+)
+from projector.rules import Rules, target_of
+
+ENDS_MAX = 100
+"""How many `SessionEnded` not before the last activity are kept; the least stay."""
+
+
+class Slot(IntEnum):
+    """A single value of a session and its place in `Session.values`; the order is stored: append only."""
+
+    EXTERNAL_ID = 0
+    EXTERNAL_URL = auto()
+    BROWSER = auto()
+    DEVICE = auto()
+    GEOLOCATION = auto()
+    IP_ADDRESS = auto()
+    IP_ORGANIZATION = auto()
+    USER_AGENT = auto()
+    LAST_PAGE = auto()
+    LAST_EVENT = auto()
+    EXTERNAL_CONTACT = auto()
+    DERIVED_BROWSER = auto()
+    DERIVED_DEVICE = auto()
+    DERIVED_GEOLOCATION = auto()
+    DERIVED_IP_ORGANIZATION = auto()
+    CUSTOMER = auto()
+    TYPE = auto()
+    CAMPAIGN = auto()
+    REFERRER = auto()
+
+
+SLOTS = len(Slot)
+
+KeptAttribute = tuple[int, str, str]
+"""(index of its stamp, data type, value)."""
+Listed = tuple[int, str, str]
+"""(ms, event id, data type) of the first use of a list's value."""
+Achieved = tuple[int, str, str | None]
+"""(ms, outcome id, selfUri)."""
+Assigned = tuple[int, str, bool, int, str | None, int, str]
+"""(ms, event id, assigned, assigned at, selfUri, first ms, first event id) of a segment's latest and first event."""
+
+
+class Customer(Struct, rename="camel", omit_defaults=True, gc=False):
+    """Fields 2 and 3: a pair, set together."""
+
+    customer_id: str
+    customer_id_type: str | None = None
+
+
+class Session(Struct, array_like=True, gc=False):
+    """The fold state of one session. Stored: fields are appended at the end, never moved."""
+
+    id: str
+    stamps: list[Stamp] = []
+    """Of the events whose values are kept; referred to by index, since one event sets many values."""
+    values: list[bytes | None] = []
+    """JSON text by slot."""
+    set_by: list[int] = []
+    """By slot the index of the stamp, -1 for none."""
+    ids: dict[int, int] = {}
+    """Hash of a remembered event id to its event's ms."""
+    least: int | None = None
+    """The least time of any event, ms; stands for the activities while there are none."""
+    created: int | None = None
+    """The least activity, ms."""
+    last: int | None = None
+    """The latest activity, ms."""
+    events: int = 0
+    pageviews: int = 0
+    screenviews: int = 0
+    authenticated: bool = False
+    expired: bool = False
+    """The end clock has passed the last activity by the timeout; a later activity takes it back."""
+    ends: list[int] = []
+    """Times of `SessionEnded` not before the last activity, ascending, ms."""
+    split_at: int | None = None
+    """The moment at which a campaign split ended it, ms."""
+    attributes: dict[str, KeptAttribute] = {}
+    lists: dict[str, dict[str, Listed]] = {}
+    terms: dict[str, tuple[int, str, int]] = {}
+    """Search term to (ms, event id, place in the event) of its first use."""
+    outcomes: dict[str, Achieved] = {}
+    """By event id."""
+    segments: dict[str, Assigned] = {}
+    talks: dict[str, Talk] = {}
+    """Conversations it belongs to, by id; on a conversation session its own."""
+    linked: dict[int, int] = {}
+    """Positions of the conversations' records that changed it; they count in the revision."""
+    short_id: str | None = None
+    positions: dict[int, int] = {}
+    """Of a sessionized session: the positions of its own records; a named session's are its track's `applied`."""
+
+
+def new_session(session_id: str) -> Session:
+    return Session(session_id, values=[None] * SLOTS, set_by=[-1] * SLOTS)
+
+
+def event_key(event_id: str) -> int:
+    """What is remembered of an event id: 64 bits; two of 4,096 ids are taken for one in 1 of 10^12 sessions."""
+    return xxhash.xxh3_64_intdigest(event_id)
+
+
+def evolve(session: Session, event: Event, rules: Rules, cuts: Counter[str]) -> bool:
+    """Fold one event into `session`, in place; False and no change if it is a duplicate. `cuts` counts what bounds cut."""
+    if event.id and not _remember(session, event, rules):
+        return False
+    stamp = (event.at, event.id)
+    session.least = event.at if session.least is None else min(session.least, event.at)
+    _whose(session, event, stamp)
+    match event.payload:
+        case WebEvent() as web:
+            _visited(session, event, stamp, rules, cuts)
+            _browsed(session, web, stamp)
+            _keep_latest(session, Slot.LAST_PAGE, web.page, stamp)
+            session.pageviews += event.name in rules.pageview_events
+            _search(session, web, stamp, rules)
+        case AppEvent() as app:
+            _visited(session, event, stamp, rules, cuts)
+            _browsed(session, app, stamp)
+            session.screenviews += event.name in rules.screenview_events
+            _search(session, app, stamp, rules)
+        case CustomEvent() as custom:
+            _visited(session, event, stamp, rules, cuts)
+            _keep_latest(session, Slot.EXTERNAL_ID, custom.external_id or None, stamp)
+            _keep_latest(session, Slot.EXTERNAL_URL, custom.external_url, stamp)
+        case ConversationEvent() as said:
+            _visited(session, event, stamp, rules, cuts)
+            talk = session.talks.setdefault(session.id, Talk(latest=stamp))
+            evolve_talk(talk, event, said, channels_max=rules.channels_max)
+        case Heartbeat():
+            _active(session, event.at)
+        case SessionEnded():
+            _ended(session, event.at)
+        case OutcomeAchievedEvent() as achieved:
+            _achieved(session, event, achieved, rules, cuts)
+        case SegmentAssignmentEvent() as assignment:
+            _assigned(session, event, assignment, rules, cuts)
+        case WebActionEvent() | BlockedWebActionOfferEvent() | OutcomeAttributionEvent():
+            pass  # No field of the Session comes from them but those of any event.
+        case unexpected:
+            raise AssertionError(f"a payload without a case: {unexpected!r}")
+    return True
+
+
+# Dates and the end.
+
+
+def is_published(session: Session) -> bool:
+    """From its first visitor event on (contract §3)."""
+    return session.events > 0
+
+
+def type_of(session: Session) -> str:
+    if session.id in session.talks:
+        return "conversation"
+    kept = session.values[Slot.TYPE]
+    return _text(kept) if kept is not None else "custom"
+
+
+def last_activity(session: Session) -> int:
+    """The latest activity, before any the least event time, ms."""
+    at = session.last if session.last is not None else session.least
+    return 0 if at is None else at
+
+
+def deadline_of(session: Session, rules: Rules) -> int | None:
+    """The ms after which it ends by itself, None if it has no timeout or is at that end already."""
+    timeout = rules.timeout_of(type_of(session))
+    return None if timeout is None or session.expired else last_activity(session) + timeout
+
+
+def expire(session: Session, end_clock: int, rules: Rules) -> bool:
+    """End it if the end clock is past its deadline; tells whether that changed it."""
+    deadline = deadline_of(session, rules)
+    if deadline is None or end_clock <= deadline or not is_published(session):
+        return False
+    session.expired = True
+    return True
+
+
+def ended_at(session: Session, rules: Rules) -> int | None:
+    """`endedDate`, the earliest that holds (contract §4), ms; None while it goes on."""
+    own = session.talks.get(session.id)
+    timeout = rules.timeout_of(type_of(session))
+    by_time = last_activity(session) + timeout if session.expired and timeout is not None else None
+    by_customer = ended_by_customer(own) if own is not None else None
+    ends = [end for end in (*session.ends[:1], session.split_at, by_time, by_customer) if end is not None]
+    return min(ends) if ends else None
+
+
+def is_held(session: Session, clock: int, rules: Rules) -> bool:
+    """Its last activity is no longer ago than the retention, by the partition clock."""
+    return not rules.retention or seen_last(session) + rules.retention >= clock
+
+
+def seen_last(session: Session) -> int:
+    """The ms from which its retention counts: its last activity; while it has none, what is known of it."""
+    if session.last is not None:
+        return session.last
+    return max([last_activity(session), *(talk.latest[0] for talk in session.talks.values())])
+
+
+def _active(session: Session, at: int) -> None:
+    session.created = at if session.created is None else min(session.created, at)
+    if session.last is None or at > session.last:
+        session.last = at
+        session.expired = False
+        if session.ends:
+            session.ends = [end for end in session.ends if end >= at]
+
+
+def _ended(session: Session, at: int) -> None:
+    if session.last is None or at >= session.last:
+        session.ends = sorted({*session.ends, at})[:ENDS_MAX]
+
+
+# What any event may carry.
+
+
+def _remember(session: Session, event: Event, rules: Rules) -> bool:
+    """False if the event's id is known. The newest ids stay, cut back a sixteenth at a time: a cut sorts them all."""
+    ids, key = session.ids, event_key(event.id)
+    if key in ids:
+        return False
+    ids[key] = event.at
+    if len(ids) > rules.event_ids_max + (rules.event_ids_max >> 4):
+        newest = sorted(ids.items(), key=lambda known: (known[1], known[0]))[-rules.event_ids_max :]
+        session.ids = dict(newest)
+    return True
+
+
+def _whose(session: Session, event: Event, stamp: Stamp) -> None:
+    if event.customer_id is not None:
+        pair = _encode(Customer(event.customer_id, event.customer_id_type))
+        _keep_first_text(session, Slot.CUSTOMER, pair, stamp)
+    payload = event.payload
+    named = event.session_type or ("web" if isinstance(payload, WebEvent) else None)
+    if named is None and isinstance(payload, AppEvent):
+        named = "app"
+    if named is not None:
+        _keep_first_text(session, Slot.TYPE, _json(named), stamp)
+    if event.external_contact is not None:
+        contact = referred(
+            event.external_contact.id, event.external_contact.self_uri, "/api/v2/externalcontacts/contacts/"
+        )
+        _keep_latest_text(session, Slot.EXTERNAL_CONTACT, contact, stamp)
+
+
+# Visitor events.
+
+
+def _visited(session: Session, event: Event, stamp: Stamp, rules: Rules, cuts: Counter[str]) -> None:
+    session.events += 1
+    _active(session, event.at)
+    _keep_latest_text(session, Slot.LAST_EVENT, _json(event.name), stamp)
+    payload = event.payload
+    session.authenticated = session.authenticated or bool(getattr(payload, "authenticated", None))
+    attributes = getattr(payload, "attributes", None)
+    if attributes:
+        _attributes(session, event, attributes, stamp, rules, cuts)
+
+
+def _browsed(session: Session, payload: WebEvent | AppEvent, stamp: Stamp) -> None:
+    _keep_latest(session, Slot.BROWSER, payload.browser, stamp)
+    _keep_latest(session, Slot.DEVICE, payload.device, stamp)
+    _keep_latest(session, Slot.GEOLOCATION, payload.geolocation, stamp)
+    _keep_latest(session, Slot.IP_ADDRESS, payload.ip_address, stamp)
+    _keep_latest(session, Slot.IP_ORGANIZATION, payload.ip_organization, stamp)
+    _keep_latest(session, Slot.USER_AGENT, payload.user_agent_string, stamp)
+    if payload.mkt_campaign is not None:
+        _keep_first_text(session, Slot.CAMPAIGN, _encode(payload.mkt_campaign), stamp)
+    if payload.referrer is not None:
+        _keep_first_text(session, Slot.REFERRER, _encode(payload.referrer), stamp)
+
+
+def _search(session: Session, payload: WebEvent | AppEvent, stamp: Stamp, rules: Rules) -> None:
+    query = query_of(payload.page) if payload.page is not None else None
+    if query is None and payload.search_query is None:
+        return
+    for place, term in enumerate(search_terms_of(payload.search_query, query, rules.search_parameters)):
+        use = (*stamp, place)
+        session.terms[term] = min(session.terms.get(term, use), use)
+    if len(session.terms) > rules.search_terms_max:
+        session.terms = dict(sorted(session.terms.items(), key=lambda term: term[1])[: rules.search_terms_max])
+
+
+def _attributes(
+    session: Session, event: Event, attributes: dict[str, Any], stamp: Stamp, rules: Rules, cuts: Counter[str]
+) -> None:
+    named = event.session_type or _TYPE_OF_PAYLOAD.get(type(event.payload))
+    winners: dict[str, str] = {}
+    for name, attribute in attributes.items():
+        target = target_of(rules.attribute_rules, name, named)
+        if target is None:
+            continue
+        to, is_list = target
+        if is_list:
+            _listed(session, to, attribute.value, (*stamp, attribute.data_type), rules, cuts)
+        elif to not in winners or name > winners[to]:  # Of two names led to one the greater counts.
+            winners[to] = name
+    for to, name in winners.items():
+        have = session.attributes.get(to)
+        if have is None or stamp > session.stamps[have[0]]:
+            session.attributes[to] = (_stamped(session, stamp), attributes[name].data_type, attributes[name].value)
+    while len(session.attributes) > rules.attributes_max:
+        del session.attributes[max(session.attributes)]
+        cuts["attributes"] += 1
+
+
+_TYPE_OF_PAYLOAD: dict[type, str] = {WebEvent: "web", AppEvent: "app"}
+
+
+def _listed(session: Session, to: str, value: str, use: Listed, rules: Rules, cuts: Counter[str]) -> None:
+    values = session.lists.setdefault(to, {})
+    values[value] = min(values.get(value, use), use)
+    if len(values) > rules.list_values_max:
+        del values[max(values, key=lambda value: (values[value], value))]
+        cuts["list values"] += 1
+
+
+# Annotations.
+
+
+def _achieved(session: Session, event: Event, payload: OutcomeAchievedEvent, rules: Rules, cuts: Counter[str]) -> None:
+    outcome = payload.outcome
+    assert outcome is not None and outcome.id is not None
+    session.outcomes[event.id] = (event.at, outcome.id, outcome.self_uri)
+    if len(session.outcomes) > rules.outcomes_max:
+        del session.outcomes[max(session.outcomes, key=lambda event_id: (session.outcomes[event_id][0], event_id))]
+        cuts["outcomes"] += 1
+
+
+def _assigned(
+    session: Session, event: Event, payload: SegmentAssignmentEvent, rules: Rules, cuts: Counter[str]
+) -> None:
+    segment = payload.segment
+    assert segment is not None and segment.id is not None
+    dated = parse_time(payload.date_assigned) if payload.date_assigned is not None else None
+    at = event.at if dated is None else dated
+    stays = payload.assignment_state != "Unassigned"
+    one: Assigned = (event.at, event.id, stays, at, segment.self_uri, event.at, event.id)
+    have = session.segments.get(segment.id)
+    session.segments[segment.id] = one if have is None else join_assigned(have, one)
+    if len(session.segments) > rules.segments_max:
+        del session.segments[max(session.segments, key=lambda key: (session.segments[key][5:], key))]
+        cuts["segments"] += 1
+
+
+def join_assigned(left: Assigned, right: Assigned) -> Assigned:
+    """The latest state, with the first event of both."""
+    latest = max(left, right, key=lambda one: one[:2])
+    first = min(left[5:], right[5:])
+    return (*latest[:5], *first)
+
+
+# Conversations that name this session.
+
+
+def link_talk(session: Session, conversation_id: str, talk: Talk, at: dict[int, int], rules: Rules) -> bool:
+    """Join a conversation's facts, changed last by the records before the positions `at`; tells if anything moved."""
+    have = session.talks.get(conversation_id)
+    joined = join_talk(have, talk, channels_max=rules.channels_max)
+    moved = any(session.linked.get(partition, 0) < offset for partition, offset in at.items())
+    if joined == have and not moved:
+        return False
+    session.talks[conversation_id] = joined
+    if session.least is None:
+        session.least = talk.latest[0]
+    for partition, offset in at.items():
+        session.linked[partition] = max(session.linked.get(partition, 0), offset)
+    if len(session.talks) > rules.conversations_max:
+        others = [one for one in session.talks if one != session.id]
+        del session.talks[min(others, key=lambda one: (session.talks[one].latest, one))]
+    return True
+
+
+# Values and their stamps.
+
+_encode = msgspec.json.Encoder().encode
+_text = msgspec.json.Decoder(str).decode
+
+
+@lru_cache(maxsize=65_536)
+def _json(text: str) -> bytes:
+    return _encode(text)
+
+
+def referred(reference: str | None, self_uri: str | None, path: str) -> bytes:
+    """A reference as it is published; its `selfUri` is the event's, else made from `path` (contract §5)."""
+    return _encode({"id": reference, "selfUri": self_uri or f"{path}{reference}"})
+
+
+def _keep_latest(session: Session, slot: Slot, value: Any, stamp: Stamp) -> None:
+    if value is not None:
+        text = _json(value) if type(value) is str else _encode(value)
+        if text != b"{}":  # An object with no non-null member carries nothing.
+            _keep_latest_text(session, slot, text, stamp)
+
+
+def _keep_latest_text(session: Session, slot: Slot, text: bytes, stamp: Stamp) -> None:
+    have = session.set_by[slot]
+    if have >= 0:
+        kept = session.stamps[have]
+        # Only heartbeats without ids can have equal stamps; their values decide.
+        if stamp < kept or (stamp == kept and text <= (session.values[slot] or b"")):
+            return
+    session.values[slot] = text
+    session.set_by[slot] = _stamped(session, stamp)
+
+
+def _keep_first_text(session: Session, slot: Slot, text: bytes, stamp: Stamp) -> None:
+    have = session.set_by[slot]
+    if have >= 0:
+        kept = session.stamps[have]
+        if stamp > kept or (stamp == kept and text >= (session.values[slot] or b"")):
+            return
+    if text != b"{}":
+        session.values[slot] = text
+        session.set_by[slot] = _stamped(session, stamp)
+
+
+def _stamped(session: Session, stamp: Stamp) -> int:
+    stamps = session.stamps
+    if stamps and stamps[-1] == stamp:
+        return len(stamps) - 1
+    if len(stamps) >= 2 * (SLOTS + len(session.attributes)):
+        _drop_unused_stamps(session)
+        stamps = session.stamps
+    stamps.append(stamp)
+    return len(stamps) - 1
+
+
+def _drop_unused_stamps(session: Session) -> None:
+    used = sorted({at for at in session.set_by if at >= 0} | {kept[0] for kept in session.attributes.values()})
+    place = {old: new for new, old in enumerate(used)}
+    session.stamps = [session.stamps[old] for old in used]
+    session.set_by = [place[at] if at >= 0 else -1 for at in session.set_by]
+    session.attributes = {name: (place[kept[0]], kept[1], kept[2]) for name, kept in session.attributes.items()}

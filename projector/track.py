@@ -1,0 +1,208 @@
+"""The unit that is loaded, folded and saved whole: its sessions, the positions applied to them, and their revision.
+
+Records below the applied position of their partition are skipped, so folding a batch twice changes nothing (design §2).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from enum import Enum, auto
+from typing import NewType
+
+import msgspec
+from msgspec import Struct
+
+from projector.decode import Reason, Rejected
+from projector.events import Event
+from projector.rules import Rules
+from projector.session import (
+    Session,
+    deadline_of,
+    ended_at,
+    evolve,
+    expire,
+    is_held,
+    is_published,
+    link_talk,
+    new_session,
+    seen_last,
+)
+
+TrackKey = NewType("TrackKey", str)
+"""`s:` and a session id; stored, so a change is a migration."""
+
+FORMAT = b"\x01"
+"""The first byte of a stored track: how the rest is to be read, and which fold wrote it."""
+
+SWEEP_SLACK = 3_600_000
+"""A track is swept an hour of the log after the last of it is no longer held: not in the turn that still compares it."""
+
+
+def named_track(session_id: str) -> TrackKey:
+    return TrackKey("s:" + session_id)
+
+
+class Due(Struct, array_like=True, frozen=True, gc=False):
+    """An entry in the store's deadlines: whose partition's clock fires it, and when (ms)."""
+
+    partition: int
+    at: int
+
+
+class Track(Struct, array_like=True, gc=False):
+    """Stored: fields are appended at the end, never moved."""
+
+    applied: dict[int, int] = {}
+    """Partition to the next offset that is not folded in yet."""
+    home: int | None = None
+    """The partition of its first own event: whose owner publishes it and fires its deadlines."""
+    sessions: list[Session] = []
+    keeper: int | None = None
+    """The partition among whose deadlines the store has it: its home, before it has one that of the link's record."""
+    late: list[tuple[int, int]] = []
+    """(partition, offset) of records that were too late: a record delivered again gets the same answer."""
+
+
+class Incoming(Struct, gc=False):
+    """An event at its position; `clock` is its partition's clock there, its own time included (ms)."""
+
+    partition: int
+    offset: int
+    event: Event
+    clock: int
+
+
+class Outcome(Enum):
+    """What became of a record that holds an event; the words of the ledger."""
+
+    FOLDED = auto()
+    DUPLICATE = auto()
+    REDELIVERED = auto()
+
+
+def fold(
+    track: Track,
+    session_id: str,
+    incoming: Iterable[Incoming],
+    *,
+    committed: Mapping[int, int],
+    rules: Rules,
+    cuts: Counter[str],
+) -> list[Outcome | Rejected]:
+    """Fold the records of one named session, each partition's in order, into its track, in place; an outcome for each.
+
+    What was too late below the `committed` offsets can be forgotten: its reject is published, once.
+    """
+    outcomes: list[Outcome | Rejected] = []
+    applied = track.applied
+    if track.late:
+        track.late = [(partition, offset) for partition, offset in track.late if offset >= committed.get(partition, 0)]
+    for record in incoming:
+        if record.offset < applied.get(record.partition, 0):
+            late = (record.partition, record.offset) in track.late
+            outcomes.append(_too_late(record, rules) if late else Outcome.REDELIVERED)
+            continue
+        outcomes.append(_fold_one(track, session_id, record, rules, cuts))
+        applied[record.partition] = record.offset + 1
+    return outcomes
+
+
+def _fold_one(track: Track, session_id: str, record: Incoming, rules: Rules, cuts: Counter[str]) -> Outcome | Rejected:
+    held = bool(track.sessions) and is_held(track.sessions[0], record.clock, rules)
+    if not held:
+        if rules.retention and record.event.at < record.clock - rules.retention:
+            track.late.append((record.partition, record.offset))
+            return _too_late(record, rules)
+        anew = new_session(session_id)  # An id that comes back after the retention starts anew.
+        if track.sessions:  # It goes on counting revisions, and with the short id that may still be its own.
+            anew.linked, anew.short_id = track.sessions[0].linked, track.sessions[0].short_id
+        track.sessions = [anew]
+    if track.home is None:
+        track.home = record.partition
+    return Outcome.FOLDED if evolve(track.sessions[0], record.event, rules, cuts) else Outcome.DUPLICATE
+
+
+def _too_late(record: Incoming, rules: Rules) -> Rejected:
+    behind = record.clock - record.event.at
+    return Rejected(
+        Reason.TOO_LATE,
+        f"the event is {behind} ms behind its partition's clock, the retention is {rules.retention} ms,"
+        " and no session of it is kept",
+    )
+
+
+def settle(track: Track, end_clock: int, rules: Rules) -> bool:
+    """Bring the track to its home's end clock: end what is due; tells whether that changed it."""
+    changed = [expire(session, end_clock, rules) for session in track.sessions]
+    return any(changed)
+
+
+def next_due(track: Track, rules: Rules) -> int | None:
+    """The ms at which the store should next call for this track: an end, or the sweep of what is no longer held."""
+    calls = [at for session in track.sessions if (at := _next_call(session, rules)) is not None]
+    return min(calls) if calls else None
+
+
+def _next_call(session: Session, rules: Rules) -> int | None:
+    deadline = deadline_of(session, rules) if is_published(session) else None
+    if deadline is not None:
+        return deadline
+    return seen_last(session) + rules.retention + SWEEP_SLACK if rules.retention else None
+
+
+def is_swept(track: Track, clock: int, rules: Rules) -> bool:
+    """Nothing of it is held any more, and has not been for the slack."""
+    return all(not is_held(session, clock - SWEEP_SLACK, rules) for session in track.sessions)
+
+
+def link(track: Track, session_id: str, source: Session, at: dict[int, int], clock: int, rules: Rules) -> bool:
+    """Join what the conversation `source`, changed by the records before `at`, says of this journey session."""
+    if not track.sessions:
+        track.sessions = [new_session(session_id)]
+    session = track.sessions[0]
+    if session.last is not None and not is_held(session, clock, rules):
+        return False
+    return link_talk(session, source.id, source.talks[source.id], at, rules)
+
+
+def links_of(track: Track) -> list[tuple[Session, str]]:
+    """The conversations of this track with the ids of the journey sessions that they name."""
+    return [
+        (session, named)
+        for session in track.sessions
+        if (own := session.talks.get(session.id)) is not None
+        for named in own.links
+    ]
+
+
+def revision_of(track: Track, session: Session, rules: Rules) -> int:
+    """Orders the snapshots of a session; it follows from the log alone (design §2).
+
+    Own positions and those of linked records are summed apart: were the greater taken, a record that is folded after a
+    later one of the same partition came through a link would change the content and not the revision.
+    """
+    own = session.positions or track.applied
+    positions = sum(own.values()) + sum(session.linked.values())
+    return 2 * positions + (ended_at(session, rules) is not None)
+
+
+def encode_track(track: Track) -> bytes:
+    return FORMAT + _encode(track)
+
+
+def decode_track(stored: bytes) -> Track:
+    """The track of a stored record.
+
+    Raises:
+        NewerFormatError: a later version of the projector wrote it.
+    """
+    if stored[:1] != FORMAT:
+        raise NewerFormatError(f"a stored session has format {stored[0]}, this version reads {FORMAT[0]}")
+    return _decode(memoryview(stored)[1:])
+
+
+class NewerFormatError(Exception):
+    """State that this version cannot read."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Track).decode

@@ -1,0 +1,171 @@
+"""Fixtures that every test may use: real Kafka and Redis, names of one's own, and an environment without settings.
+
+Law: no test is skipped for a missing service; it fails with one line that says what to install.
+A run in several processes starts the shared services once, before the first of them, and hands on their addresses.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.services.kafka import Kafka
+from tests.services.process import ServiceError
+from tests.services.redis import RedisServer
+from tests.services.run import Run, new_home
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.services.topics import Topics
+
+_RUN = pytest.StashKey[Run]()
+_SHARED = pytest.StashKey[dict[str, str]]()  # In a process of a parallel run: what its starter handed on.
+_NEEDS_SERVICES = {"kafka", "redis_url", "breakable_kafka", "kafka_cluster", "new_redis"}
+
+
+# ---- the run ------------------------------------------------------------------------------------------------------
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "services: needs a broker or a Redis; set for every test that asks for one")
+    # kafka-python reads its schemas in a way that Python 3.11 and 3.12 warn of, and 3.13 no longer does.
+    config.addinivalue_line("filterwarnings", "ignore:(open|read)_text is deprecated:DeprecationWarning")
+    # A setting in the developer's environment is not to change what a test sees.
+    given = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("PROJECTOR_")}
+    if hasattr(config, "workerinput"):
+        config.stash[_SHARED] = config.workerinput["services"]
+    else:
+        config.stash[_RUN] = Run(given)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    run = node.config.stash[_RUN]
+    try:
+        shared = {"home": str(run.home), "kafka": run.kafka_bootstrap, "redis": run.redis_url}
+    except ServiceError as error:
+        pytest.exit(str(error), returncode=1)
+    node.workerinput["services"] = shared
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _RUN in config.stash:
+        config.stash[_RUN].close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _NEEDS_SERVICES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("services")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a skipped test is a failure: nothing that should have been shown goes unshown."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
+        reporter.write_line("Tests were skipped, which counts as failure in CI.", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+# ---- services that tests share ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def kafka(pytestconfig: pytest.Config) -> Topics:
+    """The shared broker: use topics of your own (`unique_name`) and leave it running."""
+    from tests.services.topics import Topics  # Here, where the filter above is in force.
+
+    return Topics(_shared(pytestconfig, "kafka"))
+
+
+@pytest.fixture(scope="session")
+def redis_url(pytestconfig: pytest.Config) -> str:
+    """The shared Redis: use a namespace of your own (`unique_name`) and leave it running."""
+    return _shared(pytestconfig, "redis")
+
+
+@pytest.fixture
+def unique_name(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Gives a name that no other test has, for a topic, group or namespace: the stem, the test, a bit of chance."""
+    test = re.sub(r"[^A-Za-z0-9]+", "-", request.node.name)[:60].strip("-")
+    return lambda stem: f"{stem}-{test}-{uuid.uuid4().hex[:8]}"
+
+
+# ---- services that a test may break -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def breakable_kafka(_breakable_kafka: Kafka) -> Iterator[Kafka]:
+    """A broker that this test may stop, kill and pause; it runs at the start, and again for the next test."""
+    _breakable_kafka.start()
+    yield _breakable_kafka
+    _set_going(_breakable_kafka)
+
+
+@pytest.fixture
+def kafka_cluster(_kafka_cluster: Kafka) -> Iterator[Kafka]:
+    """Three brokers, likewise."""
+    _kafka_cluster.start()
+    yield _kafka_cluster
+    _set_going(_kafka_cluster)
+
+
+@pytest.fixture
+def new_redis(services_home: Path) -> Iterator[Callable[..., RedisServer]]:
+    """Starts Redis servers of this test's own, with `RedisServer`'s options."""
+    servers: list[RedisServer] = []
+
+    def start(**options: Any) -> RedisServer:
+        servers.append(RedisServer(new_home(services_home, "redis"), **options))
+        servers[-1].start()
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def _breakable_kafka(services_home: Path) -> Iterator[Kafka]:
+    yield from _kafka_of_own(services_home, nodes=1)
+
+
+@pytest.fixture(scope="session")
+def _kafka_cluster(services_home: Path) -> Iterator[Kafka]:
+    yield from _kafka_of_own(services_home, nodes=3)
+
+
+@pytest.fixture(scope="session")
+def services_home(pytestconfig: pytest.Config) -> Path:
+    """Where this run's services keep data, logs and pid files; cleared when the next run begins."""
+    if _SHARED in pytestconfig.stash:
+        return Path(pytestconfig.stash[_SHARED]["home"])
+    return pytestconfig.stash[_RUN].home
+
+
+def _kafka_of_own(services_home: Path, *, nodes: int) -> Iterator[Kafka]:
+    brokers = Kafka(new_home(services_home, "kafka"), nodes=nodes)
+    yield brokers
+    brokers.kill()
+
+
+def _set_going(brokers: Kafka) -> None:
+    for node in brokers.nodes:
+        if node.is_alive():
+            node.resume()
+
+
+def _shared(config: pytest.Config, service: str) -> str:
+    if _SHARED in config.stash:
+        return config.stash[_SHARED][service]
+    run = config.stash[_RUN]
+    try:
+        return run.kafka_bootstrap if service == "kafka" else run.redis_url
+    except ServiceError as error:
+        pytest.fail(str(error), pytrace=False)

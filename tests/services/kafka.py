@@ -1,0 +1,108 @@
+"""A Kafka of one KRaft node or more, each broker and controller in one, with its data under one folder.
+
+Law: a node comes back on the port and with the data it had, after a stop and after a kill alike.
+"""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tests.services import machine
+from tests.services.process import Process, free_port, listens
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Kafka:
+    """nodes[i] is a `Process`: kill, pause and resume a single one there; `start` brings back those that are down."""
+
+    def __init__(self, home: Path, *, nodes: int = 1, ports: list[int] | None = None) -> None:
+        self.ports = ports or [free_port() for _ in range(nodes)]
+        self._controller_ports = [free_port() for _ in range(nodes)]
+        # Kafka's form of a UUID; the zero keeps it from beginning with a dash, which its tools take for an option.
+        self._cluster_id = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+        self._properties = [self._write_properties(home / f"node-{i + 1}", i) for i in range(nodes)]
+        self.nodes: list[Process] = [
+            machine.kafka_process(f"kafka-{i + 1}", properties, self._cluster_id)
+            for i, properties in enumerate(self._properties)
+        ]
+
+    @property
+    def bootstrap(self) -> str:
+        return ",".join(f"127.0.0.1:{port}" for port in self.ports)
+
+    def start(self) -> None:
+        """Starts every node that is down and waits until all take clients."""
+        down = [i for i, node in enumerate(self.nodes) if not node.is_alive()]
+        for i in down:
+            if not (self._properties[i].parent / "data" / "meta.properties").exists():
+                machine.format_storage(self._properties[i], self._cluster_id)
+            self.nodes[i].start()
+        for i in down:
+            # A node opens its listener only when the controller has let it in.
+            self.nodes[i].wait_until(partial(listens, self.ports[i]))
+
+    def stop(self) -> None:
+        """Ends all nodes at once: one told to end when the others have gone would wait for a controller in vain."""
+        for node in self.nodes:
+            node.end()
+        for node in self.nodes:
+            node.stop()
+
+    def kill(self) -> None:
+        for node in self.nodes:
+            node.kill()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def _write_properties(self, home: Path, i: int) -> Path:
+        home.mkdir(parents=True, exist_ok=True)
+        path = home / "server.properties"
+        path.write_text("".join(f"{name}={value}\n" for name, value in self._settings(home, i).items()))
+        return path
+
+    def _settings(self, home: Path, i: int) -> dict[str, object]:
+        nodes, listener = len(self.ports), f"PLAINTEXT://127.0.0.1:{self.ports[i]}"
+        return {
+            "process.roles": "broker,controller",
+            "node.id": i + 1,
+            "controller.quorum.voters": ",".join(
+                f"{n + 1}@127.0.0.1:{port}" for n, port in enumerate(self._controller_ports)
+            ),
+            "listeners": f"{listener},CONTROLLER://127.0.0.1:{self._controller_ports[i]}",
+            "advertised.listeners": listener,
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": home / "data",
+            "default.replication.factor": min(nodes, 3),
+            "min.insync.replicas": 2 if nodes >= 3 else 1,
+            **_INTERNAL_TOPICS,
+            "offsets.topic.replication.factor": min(nodes, 3),
+            "transaction.state.log.replication.factor": min(nodes, 3),
+            **_FOR_TESTS,
+        }
+
+
+_INTERNAL_TOPICS = {
+    "offsets.topic.num.partitions": 4,
+    "transaction.state.log.num.partitions": 4,
+    "transaction.state.log.min.isr": 1,
+}
+
+_FOR_TESTS = {
+    "auto.create.topics.enable": "false",
+    "group.initial.rebalance.delay.ms": 0,
+    # A test of a worker that falls silent need not wait as long as a production group would.
+    "group.min.session.timeout.ms": 1000,
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 500,
+    # How long a killed broker's registration keeps the one that is started in its place waiting: 9 s by default.
+    "broker.session.timeout.ms": 2000,
+    "broker.heartbeat.interval.ms": 500,
+    # Records with old timestamps are test data: the broker is not to drop them by age.
+    "log.retention.ms": -1,
+}
