@@ -69,6 +69,8 @@ clean: ## Remove what was made here, but not a pipeline that is up
 
 .venv/ready: tests/requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed: install it, or name it: make PYTHON=...' >&2; exit 1; }
+	@# Some systems keep this part of Python in a package of its own.
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --require-hashes --requirement tests/requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .

@@ -1,4 +1,4 @@
-"""What is kept of one conversation, and its fold; joined into the journey sessions it is linked to (contract §3.4).
+"""What is kept of one conversation, and its fold; joined into the journey sessions that it names (contract §3.4).
 
 Every part is a join (latest, first, least, union), so a copy that lags behind can be joined at any time and does no harm.
 """
@@ -170,7 +170,7 @@ def last_user(talk: Talk) -> str | None:
 
 
 def shown_disposition(talk: Talk) -> Disposition | None:
-    """Row 29: the latest of which the user is known; that of a `wrapup` is the latest connection's not later than it."""
+    """Row 29: the latest whose user is known; a `wrapup`'s is that of the latest connection not later than it."""
     waiting = talk.unassigned
     if waiting is None:
         return talk.disposition

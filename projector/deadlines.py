@@ -28,9 +28,12 @@ def is_to_publish(session: Session, only_due: Due | None, rules: Rules) -> bool:
 
 
 def dealt_with(
-    life: Life, due: Mapping[TrackKey, Due], end_clocks: Mapping[Partition, int], rules: Rules
+    life: Life, due: Mapping[TrackKey, Due], end_clocks: Mapping[Partition, int], rules: Rules, *, sweeps: bool
 ) -> tuple[list[Moved], list[tuple[TrackKey, Token]]]:
-    """What is to be done about the deadlines of a committed turn: entries to move, and tracks to sweep."""
+    """What is to be done about the deadlines of a committed turn: entries to move, and tracks to sweep.
+
+    Without `sweeps` nothing is deleted: a replay shows every session.
+    """
     moved: list[Moved] = []
     swept: list[tuple[TrackKey, Token]] = []
     for key, fired in due.items():
@@ -38,7 +41,10 @@ def dealt_with(
         if stored is None:
             moved.append((key, Token(b""), fired, None))
         elif rules.retention and is_swept(stored.track, _clock_of(life, fired.partition), rules):
-            swept.append((key, stored.token))
+            if sweeps:
+                swept.append((key, stored.token))
+            else:
+                moved.append((key, stored.token, fired, None))
         else:
             moved.append((key, stored.token, fired, _next(stored.track, fired, end_clocks, rules)))
     return moved, swept

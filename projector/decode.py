@@ -183,7 +183,7 @@ def _time(text: str, where: str) -> int:
     ms = parse_time(text)
     if ms is None:
         raise NotAnEventError(
-            f"`{where}` is {_short(text)}: an RFC 3339 time with an offset is required, such as 2025-06-10T08:00:05.120Z"
+            f"`{where}` is {_short(text)}: an RFC 3339 time with an offset, such as 2025-06-10T08:00:05.120Z, is required"
         )
     return ms
 

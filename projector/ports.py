@@ -1,7 +1,7 @@
 """What we ask of the world: `Source`, `Store`, `Publisher`, `Clock`; four small Protocols and the values they exchange.
 
-Adapters translate their client's exceptions into `errors`: `Doubt` for an effect whose outcome is unknown or that somebody
-else has overtaken, `Unavailable` for what does not answer. `turn` and `life` say in which order the calls are made.
+Adapters translate their client's exceptions into `errors`: `Doubt` for an effect whose outcome is unknown or that
+somebody else has overtaken, `Unavailable` for what does not answer. `turn` and `life` say in which order calls are made.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,10 +1,10 @@
 """What is kept of one session, and the fold: everything that changes a session's content is here.
 
-Every part is a join: latest, first, least or union, each with the (time, id) stamp of the event that set it. So the order
-of events, their repetition and the batches they come in do not matter (contract §8, law 1), and two sessions merge by
-joining their parts.
+Every part is a join: latest, first, least or union, each with the (time, id) stamp of the event that set it. So the
+order of events, their repetition and the batches they come in do not matter (contract §8, law 1), and two sessions merge
+by joining their parts.
 
-Values are kept as JSON text, the way they are published: folding, storing and publishing then move bytes and nothing else.
+Values are kept as JSON text, the way they are published: folding, storing and publishing then only move bytes.
 """
 
 from collections import Counter
@@ -133,11 +133,14 @@ def new_session(session_id: str) -> Session:
 
 def event_key(event_id: str) -> int:
     """What is remembered of an event id: 64 bits; two of 4,096 ids are taken for one in 1 of 10^12 sessions."""
-    return xxhash.xxh3_64_intdigest(event_id)
+    return xxhash.xxh3_64_intdigest(event_id.encode())
 
 
 def evolve(session: Session, event: Event, rules: Rules, cuts: Counter[str]) -> bool:
-    """Fold one event into `session`, in place; False and no change if it is a duplicate. `cuts` counts what bounds cut."""
+    """Fold one event into `session`, in place; False and no change if it is a duplicate.
+
+    `cuts` counts what was cut off at a bound, by what it was.
+    """
     if event.id and not _remember(session, event, rules):
         return False
     stamp = (event.at, event.id)
@@ -359,7 +362,8 @@ def _listed(session: Session, to: str, value: str, use: Listed, rules: Rules, cu
 
 def _achieved(session: Session, event: Event, payload: OutcomeAchievedEvent, rules: Rules, cuts: Counter[str]) -> None:
     outcome = payload.outcome
-    assert outcome is not None and outcome.id is not None
+    assert outcome is not None
+    assert outcome.id is not None
     session.outcomes[event.id] = (event.at, outcome.id, outcome.self_uri)
     if len(session.outcomes) > rules.outcomes_max:
         del session.outcomes[max(session.outcomes, key=lambda event_id: (session.outcomes[event_id][0], event_id))]
@@ -370,7 +374,8 @@ def _assigned(
     session: Session, event: Event, payload: SegmentAssignmentEvent, rules: Rules, cuts: Counter[str]
 ) -> None:
     segment = payload.segment
-    assert segment is not None and segment.id is not None
+    assert segment is not None
+    assert segment.id is not None
     dated = parse_time(payload.date_assigned) if payload.date_assigned is not None else None
     at = event.at if dated is None else dated
     stays = payload.assignment_state != "Unassigned"

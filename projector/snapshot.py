@@ -57,7 +57,7 @@ class Channel(Model):
 
 
 class Snapshot(Struct, rename="camel", omit_defaults=True, kw_only=True):
-    """A session as it is published: the members in the order of the contract's table, absent and empty ones left out."""
+    """A session as it is published: members in the order of the contract's table, absent and empty ones left out."""
 
     id: str
     customer_id: str | None = None
@@ -216,7 +216,7 @@ def _counts(parts: list[bytes], session: Session, kind: str) -> None:
     if session.screenviews or kind == "app":
         parts.append(b',"screenviewCount":%d' % session.screenviews)
     at, event_id = session.stamps[session.set_by[Slot.LAST_EVENT]]
-    last = (_encode(event_id), session.values[Slot.LAST_EVENT], _time(at))
+    last = (_encode(event_id), session.values[Slot.LAST_EVENT] or b'""', _time(at))
     parts.append(b',"lastEvent":{"id":%b,"eventName":%b,"createdDate":%b}' % last)
 
 

@@ -2,8 +2,8 @@
 
     poll -> read -> load -> fold -> save -> publish -> commit
 
-State is saved before its snapshot is published, and positions move only with the transaction that publishes. A turn that
-raises `Doubt` leaves a life that must not be used again.
+State is saved before its snapshot is published, and positions move only with the transaction that publishes. A turn
+that raises `Doubt` leaves a life that must not be used again.
 """
 
 from collections import Counter
@@ -110,9 +110,10 @@ class Turn:
         rules: Rules,
         started_at: int,
         cache_max: int,
+        sweeps: bool = True,
     ) -> None:
         self._life, self._store, self._publisher, self._clock = life, store, publisher, clock
-        self._rules, self._started_at, self._cache_max = rules, started_at, cache_max
+        self._rules, self._started_at, self._cache_max, self._sweeps = rules, started_at, cache_max, sweeps
 
     def run(self, batch: Batch) -> Done:
         """Take one batch through all steps; returns when it is committed.
@@ -418,7 +419,9 @@ class Turn:
         catch_up(life, life.read)
         caught_up = [saved for shard, saved in draft.saved.items() if shard not in life.behind]
         life.published_notes = self._notes_dealt_with(draft)
-        life.published_due, life.swept = deadlines.dealt_with(life, draft.due, draft.end_clocks, rules)
+        life.published_due, life.swept = deadlines.dealt_with(
+            life, draft.due, draft.end_clocks, rules, sweeps=self._sweeps
+        )
         gone = {key for key, _ in life.swept}
         for key in gone:
             life.cache.pop(key, None)

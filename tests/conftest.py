@@ -17,6 +17,7 @@ import pytest
 from tests.services.kafka import Kafka
 from tests.services.process import ServiceError
 from tests.services.redis import RedisServer
+from tests.services.redis_groups import RedisCluster, RedisSentinel
 from tests.services.run import Run, new_home
 
 if TYPE_CHECKING:
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
 
 _RUN = pytest.StashKey[Run]()
 _SHARED = pytest.StashKey[dict[str, str]]()  # In a process of a parallel run: what its starter handed on.
-_NEEDS_SERVICES = {"kafka", "redis_url", "breakable_kafka", "kafka_cluster", "new_redis"}
+_NEEDS_SERVICES = {
+    "kafka",
+    "redis_url",
+    "breakable_kafka",
+    "kafka_cluster",
+    "new_redis",
+    "redis_cluster",
+    "redis_sentinel",
+}
 
 
 # ---- the run ------------------------------------------------------------------------------------------------------
@@ -69,6 +78,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """In CI a skipped test is a failure: nothing that should have been shown goes unshown."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
+        reporter.ensure_newline()
         reporter.write_line("Tests were skipped, which counts as failure in CI.", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -129,6 +139,28 @@ def new_redis(services_home: Path) -> Iterator[Callable[..., RedisServer]]:
     yield start
     for server in servers:
         server.kill()
+
+
+@pytest.fixture
+def redis_cluster(services_home: Path) -> Iterator[RedisCluster]:
+    """A Cluster of three masters, this test's own."""
+    cluster = RedisCluster(new_home(services_home, "redis-cluster"), append_fsync="always")
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.kill()
+
+
+@pytest.fixture
+def redis_sentinel(services_home: Path) -> Iterator[RedisSentinel]:
+    """A master, its replica and a Sentinel, this test's own."""
+    watched = RedisSentinel(new_home(services_home, "redis-sentinel"))
+    try:
+        watched.start()
+        yield watched
+    finally:
+        watched.kill()
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def _row(session: dict[str, Any]) -> list[str]:
         session.get("shortId", ""),
         session["type"],
         _clock(session["createdDate"]),
-        f"{session['durationInSeconds'] // 60}:{session['durationInSeconds'] % 60:02}",
+        str(timedelta(seconds=session["durationInSeconds"])),
         _clock(session["endedDate"]) if "endedDate" in session else "open",
         str(session["eventCount"]),
         session["lastEvent"]["eventName"],

@@ -26,6 +26,7 @@ OFFSETS = (0, 1, 45_000, MINUTE, 15 * MINUTE, 30 * MINUTE, 30 * MINUTE + 1, 50 *
 END = BASE + 125 * MINUTE  # as-of: visits of the last moment stand exactly at their timeout, all others are past it.
 
 moments = st.sampled_from(OFFSETS).map(lambda offset: BASE + offset)
+few_moments = st.sampled_from([BASE, BASE + 1, BASE + 15 * MINUTE])
 event_ids = st.sampled_from(["a", "b", "c", "d", "e", "é", "\U0001f600", "z"])
 contacts = st.sampled_from([None, {"id": None}, {"id": "contact-1"}, {"id": "contact-2", "selfUri": "/given"}])
 customers: st.SearchStrategy[Json] = st.sampled_from(
@@ -204,13 +205,16 @@ journey_contexts: st.SearchStrategy[Json] = st.sampled_from(
         {"journeyContext": {"customer": {"id": "c", "idType": "cookie"}, "customerSession": None, "sessionId": ""}},
     ]
 )
-TAILS = ("customer.start", "customer.end", "acd.end", "user.start", "user.end", "wrapup", "acw", "contact", "acd.start")
+TAILS = (
+    *("customer.start", "customer.end", "acd.end", "user.start", "user.end", "contact"),
+    *("wrapup", "acw", "acw") * 2,
+)
 
 
 @st.composite
 def conversation_event(draw: st.DrawFn) -> Json:
     tail = draw(st.sampled_from(TAILS))
-    body = {"eventTime": draw(moments), "participantId": draw(texts("p-1", "p-2")), **draw(conversation_members)}
+    body = {"eventTime": draw(few_moments), "participantId": draw(texts("p-1", "p-2")), **draw(conversation_members)}
     if tail in ("wrapup", "acw"):
         body["wrapupCode"] = draw(texts("solved", "transferred"))
     body |= draw(journey_contexts)
@@ -254,8 +258,9 @@ def identity(event: Json) -> str:
 
 def named_events(max_size: int = 14) -> st.SearchStrategy[list[Json]]:
     """Distinct events whose sessions follow from themselves: law 1 holds for them without exception."""
-    kinds = st.one_of(journey_event(), journey_event(), conversation_event(), external_event(), bare_heartbeat())
-    return st.lists(kinds, min_size=1, max_size=max_size, unique_by=identity)
+    mixed = st.one_of(journey_event(), journey_event(), conversation_event(), external_event(), bare_heartbeat())
+    talk = st.one_of(conversation_event(), conversation_event(), conversation_event(), journey_event())
+    return st.one_of(*(st.lists(kind, min_size=1, max_size=max_size, unique_by=identity) for kind in (mixed, talk)))
 
 
 def raw_events(max_size: int = 12) -> st.SearchStrategy[list[Json]]:

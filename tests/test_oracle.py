@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.oracle.replay import Record, Result, fold, replay
@@ -144,6 +145,7 @@ def test_a_kafka_record_is_clamped_to_its_timestamp() -> None:
     assert [session["createdDate"] for session in result.sessions] == ["2025-06-12T10:00:00.000Z"]
 
 
+@hypothesis_settings(deadline=None)  # Wall time is no promise of these tests.
 @given(data=st.data())
 def test_named_events_give_the_same_sessions_in_any_order(data: st.DataObject) -> None:
     events = data.draw(named_events())
@@ -155,6 +157,7 @@ def test_named_events_give_the_same_sessions_in_any_order(data: st.DataObject) -
     assert one.rejects == other.rejects == []
 
 
+@hypothesis_settings(deadline=None)  # Wall time is no promise of these tests.
 @given(data=st.data())
 def test_raw_events_give_the_same_sessions_but_for_their_ids_in_any_order(data: st.DataObject) -> None:
     events = data.draw(raw_events())
@@ -167,6 +170,7 @@ def test_raw_events_give_the_same_sessions_but_for_their_ids_in_any_order(data: 
     assert one.rejects == other.rejects == []
 
 
+@hypothesis_settings(deadline=None)  # Wall time is no promise of these tests.
 @given(data=st.data())
 def test_the_ledger_balances(data: st.DataObject) -> None:
     events = data.draw(st.one_of(named_events(), raw_events()))

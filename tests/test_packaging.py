@@ -16,7 +16,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from packaging.requirements import Requirement
 
-from projector import __version__
+from projector import __version__, config
 from tests.services import machine, pipeline
 
 if TYPE_CHECKING:
@@ -173,6 +173,12 @@ def test_compose_starts_the_projector_only_when_its_topics_are_made() -> None:
     assert services["topics"]["environment"] == services["projector"]["environment"]
 
 
+def test_compose_names_settings_that_there_are() -> None:
+    names = {name.removeprefix("PROJECTOR_").lower() for name in COMPOSE["services"]["projector"]["environment"]}
+
+    assert names <= set(config.Config.__struct_fields__)
+
+
 def test_compose_keeps_redis_from_evicting_and_has_it_write_to_disk() -> None:
     command = COMPOSE["services"]["redis"]["command"]
     options = dict(zip(command[1::2], command[2::2], strict=True))
@@ -183,11 +189,12 @@ def test_compose_keeps_redis_from_evicting_and_has_it_write_to_disk() -> None:
 
 def test_compose_runs_the_broker_that_is_tested_and_names_the_topics_of_the_defaults() -> None:
     services = COMPOSE["services"]
-    settings = services["projector"]["environment"]
+    settings, defaults = services["projector"]["environment"], config.load(environment={})
 
-    assert services["kafka"]["image"] == f"apache/kafka:{machine.kafka_version()}" == services["input-topic"]["image"]
-    assert settings["PROJECTOR_INPUT_TOPIC"] == pipeline.INPUT_TOPIC
-    assert settings["PROJECTOR_OUTPUT_TOPIC"] == pipeline.OUTPUT_TOPIC
+    assert services["kafka"]["image"] == machine.kafka_image() == services["input-topic"]["image"]
+    assert settings["PROJECTOR_INPUT_TOPIC"] == pipeline.INPUT_TOPIC == defaults.input_topic
+    assert settings["PROJECTOR_OUTPUT_TOPIC"] == pipeline.OUTPUT_TOPIC == defaults.output_topic
+    assert settings["PROJECTOR_REJECTS_TOPIC"] == defaults.rejects_topic
     assert f"--topic={pipeline.INPUT_TOPIC}" in services["input-topic"]["command"]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import redis
 
-from tests.services.process import Process, ServiceError, is_recorded_alive, stop_recorded
+from tests.services.process import Process, ServiceError, is_recorded_alive, stop_recorded, wait_for
 from tests.services.run import Run
 from tests.services.topics import Topics
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from tests.services.kafka import Kafka
     from tests.services.redis import RedisServer
+    from tests.services.redis_groups import RedisCluster, RedisSentinel
 
 
 def test_a_killed_broker_comes_back_where_it_was_with_the_records_it_had(
@@ -68,6 +69,23 @@ def test_a_killed_redis_keeps_what_it_had_answered_for(new_redis: Callable[..., 
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
 
 
+def test_a_redis_cluster_takes_keys_of_every_slot(redis_cluster: RedisCluster) -> None:
+    names = [f"{{{number}}}" for number in range(100)]
+    with redis.RedisCluster.from_url(redis_cluster.url) as client:
+        for name in names:
+            client.set(name, name)
+
+        assert [client.get(name) for name in names] == [name.encode() for name in names]
+
+
+def test_a_sentinel_puts_the_replica_in_the_place_of_a_master_that_is_killed(redis_sentinel: RedisSentinel) -> None:
+    assert redis_sentinel.master_port() == redis_sentinel.master.port
+
+    redis_sentinel.master.kill()
+
+    assert wait_for(lambda: redis_sentinel.master_port() == redis_sentinel.replica.port, timeout_s=30)
+
+
 def test_a_process_is_stopped_by_its_pid_file_whoever_started_it(tmp_path: Path) -> None:
     process = Process("waits", [sys.executable, "-c", _WAITS], tmp_path)
     process.start()
@@ -103,6 +121,7 @@ def test_services_that_the_environment_names_are_used_and_not_started() -> None:
     run.close()
 
 
+@pytest.mark.services
 def test_what_a_run_that_was_killed_has_left_ends_when_the_next_begins() -> None:
     """The killed run is a process of its own; its Redis outlives it, and the next run's first act is to end that."""
     told = subprocess.run([sys.executable, "-c", _KILLED_RUN], check=False, capture_output=True, text=True)

@@ -4,6 +4,7 @@ They are made from the Structs and the example events alone, so the same code gi
 """
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,8 +29,19 @@ def schemas() -> dict[str, Schema]:
 
 
 def text_of(document: Any) -> str:
-    """A document as it lies on disk."""
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    """A document as it lies on disk: short lists and objects of one member stay on one line, to be read at a glance."""
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    return _PLAIN_LIST.sub(_on_one_line, _ONE_MEMBER.sub(r"{\1}", text)) + "\n"
+
+
+_PLAIN_LIST = re.compile(r"\[\n\s+([^\[\]{}]*?)\n\s+\]")
+_ONE_MEMBER = re.compile(r'\{\n\s+("[^"\n]*": [^\[\]{}\n]*)\n\s+\}')
+"""A bracket before a line's end is never inside a string: JSON escapes those."""
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    line = "[" + re.sub(r",\n\s+", ", ", found[1]) + "]"
+    return line if len(line) <= 100 else found[0]
 
 
 def _headed(name: str, schema: Mapping[str, Any]) -> Schema:

@@ -57,7 +57,7 @@ EVENT_TYPES: dict[str, EventType] = {
     "WebEvent": EventType(events.WebEvent, ("webEvent",), _needs_event_name),
     "AppEvent": EventType(events.AppEvent, ("appEvent",), _needs_event_name),
     "CustomEvent": EventType(events.CustomEvent, ("customEvent",), _needs_event_name),
-    "Heartbeat": EventType(events.Heartbeat, id_required=False),
+    "Heartbeat": EventType(events.Heartbeat, id_required=True),
     "SessionEnded": EventType(events.SessionEnded),
     "OutcomeAchievedEvent": EventType(events.OutcomeAchievedEvent, ("outcomeAchievedEvent",), _needs_outcome),
     "SegmentAssignmentEvent": EventType(events.SegmentAssignmentEvent, ("segmentAssignmentEvent",), _needs_segment),
@@ -114,7 +114,12 @@ def _record(name: str, kind: EventType, envelope: Schema) -> Schema:
         **{member: ref(name) for member in kind.members},
     }
     required = ["id", "eventType", "createdDate", *kind.members][0 if kind.id_required else 1 :]
-    record: Schema = {"title": name, "description": kind.payload.__doc__ or EVENT_WORDS[name], "type": "object", "required": required}
+    record: Schema = {
+        "title": name,
+        "description": kind.payload.__doc__ or EVENT_WORDS[name],
+        "type": "object",
+        "required": required,
+    }
     if len(kind.members) > 1:  # The notification's name of the member goes before the other.
         record["required"] = required[: -len(kind.members)]
         properties |= {member: {"anyOf": [ref(name), {"type": "null"}]} for member in kind.members}
@@ -211,4 +216,5 @@ def _known_by_address(page: Schema) -> Schema:
     """`url` is required where there is a page; an object with no non-null member is none."""
     nothing: dict[str, Any] = {name: {"type": "null"} for name in page["properties"]}
     addressed = {"required": ["url"], "properties": {"url": text()}}
-    return {**page, "description": "A page is known by its `url`.", "anyOf": [addressed, {"properties": nothing}]}
+    words = {"title": page["title"], "description": "A page is known by its `url`."}
+    return {**words, **page, "anyOf": [addressed, {"properties": nothing}]}

@@ -30,7 +30,7 @@ def text(description: str | None = None, **more: Any) -> Schema:
 
 
 def definitions(*types: type) -> dict[str, Schema]:
-    """Name to schema of the Structs and of all that they refer to, by name; null allowed where the Struct takes None."""
+    """Name to schema of the Structs and of all that they refer to; null is allowed where a Struct takes None."""
     _, components = msgspec.json.schema_components(types, ref_template=_REF + "{name}")
     return {name: _short(schema) for name, schema in sorted(components.items())}
 

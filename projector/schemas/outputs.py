@@ -1,7 +1,7 @@
 """Schemas of what we write: the Session as a snapshot, the headers beside it, and what was rejected (contract §2, §6).
 
-They are closed: a member that is not named here is not written. Values that the contract leaves open stay open; what is
-known of them is given as examples.
+The Session is closed: a member that is not named here is not written. Values that the contract leaves open stay open;
+what is known of them is given as examples.
 """
 
 from typing import Any
@@ -46,7 +46,12 @@ KNOWN_VALUES: dict[tuple[str, str], tuple[str, ...]] = {
 }
 
 # What is always there although the Struct, which is shared with the input, leaves it open.
-ALWAYS = {"Reference": ("id", "selfUri"), "Attribute": ("dataType", "value"), "Page": ("url",), "Disposition": ("user",)}
+ALWAYS = {
+    "Reference": ("id", "selfUri"),
+    "Attribute": ("dataType", "value"),
+    "Page": ("url",),
+    "Disposition": ("user",),
+}
 
 BOUNDS: dict[str, Schema] = {
     "id": {"minLength": 1},
@@ -88,7 +93,7 @@ def _snapshot() -> Schema:
 
 
 def _as_written(name: str, schema: Schema) -> Schema:
-    """Null is never written, nothing is written that is not named, dates have one form, and an object holds something."""
+    """Null and members without a name here are never written, dates have one form, an object holds something."""
     properties = {
         member: _never_null(ref("Time") if member.endswith("Date") else inner)
         for member, inner in schema["properties"].items()
@@ -114,14 +119,10 @@ def _never_null(schema: Schema) -> Schema:
 # Headers: Kafka's are bytes; as text they are these.
 
 
-def _headers(description: str, required: dict[str, Schema], **optional: Schema) -> Schema:
+def _headers(description: str, required: dict[str, Schema], optional: dict[str, Schema]) -> Schema:
     """Open: whoever passes a record on may add headers of their own."""
-    return {
-        "description": description,
-        "type": "object",
-        "required": list(required),
-        "properties": {**required, **{name.replace("__", "."): schema for name, schema in optional.items()}},
-    }
+    properties = {**required, **optional}
+    return {"description": description, "type": "object", "required": list(required), "properties": properties}
 
 
 _REVISION = text("Orders the snapshots of a session: of two the one with the higher number is newer.", pattern=WHOLE)
@@ -133,7 +134,7 @@ def _cloud_event(kind: bytes) -> dict[str, Schema]:
         "ce_id": text("`{session id}/{revision}`."),
         "ce_source": {"const": CE_SOURCE.decode()},
         "ce_type": {"const": kind.decode()},
-        "ce_time": {**TIME, "description": "The last activity, or the end where that is later."},
+        "ce_time": {**TIME, "description": "When it came about, UTC."},
         "ce_specversion": {"const": "1.0"},
     }
 
@@ -145,32 +146,34 @@ def _snapshot_headers() -> Schema:
         "content-type": {"const": "application/json"},
         **_cloud_event(CE_TYPE),
     }
-    return _headers("Beside a snapshot.", required)
+    return _headers("Beside a snapshot.", required, {})
 
 
 def _tombstone_headers() -> Schema:
     merged = text("The id of the session that took this one in; absent where it was erased.")
-    known = _cloud_event(CE_TYPE_TOMBSTONE)
-    known["ce_time"] = {**TIME, "description": "When that was known."}
     return _headers(
         "Beside a tombstone, a record without a value: the session was erased, or was merged into another.",
         {"projector.revision": _REVISION},
-        **{"projector.merged-into": merged, **known},
+        {"projector.merged-into": merged, **_cloud_event(CE_TYPE_TOMBSTONE)},
     )
 
 
 def _reject_headers() -> Schema:
-    required: dict[str, Schema] = {
-        "projector.reject.reason": _reason(),
-        "projector.reject.detail": text("What is wrong where, for a person."),
-        "projector.reject.topic": text("Where the record came from."),
-        "projector.reject.partition": text(pattern=WHOLE),
-        "projector.reject.offset": text(pattern=WHOLE),
-        "projector.reject.timestamp": text("Of the record, ms since the epoch.", pattern=WHOLE),
-    }
-    size = text("The value's size in bytes, where it was cut at 64 KiB or left out.", pattern=WHOLE)
     return _headers(
-        "Beside a rejected record, after the headers that it came with.", required, projector__reject__truncated=size
+        "Beside a rejected record, after the headers that it came with.",
+        {
+            "projector.reject.reason": _reason(),
+            "projector.reject.topic": text("Where the record came from."),
+            "projector.reject.partition": text(pattern=WHOLE),
+            "projector.reject.offset": text(pattern=WHOLE),
+        },
+        {
+            "projector.reject.detail": text("What is wrong where, for a person."),
+            "projector.reject.timestamp": text("Of the record, ms since the epoch.", pattern=WHOLE),
+            "projector.reject.truncated": text(
+                "The value's size in bytes, where it was cut at 64 KiB or left out.", pattern=WHOLE
+            ),
+        },
     )
 
 
@@ -187,7 +190,10 @@ def _reject() -> Schema:
         "topic": text("The topic, or the file as named."),
         "partition": {**number, "description": "Of the topic, or the number of the file."},
         "offset": {**number, "description": "Of the record, or the line, from 0."},
-        "timestamp": {"type": ["integer", "null"], "description": "Of the record, ms since the epoch; files have none."},
+        "timestamp": {
+            "type": ["integer", "null"],
+            "description": "Of the record, ms since the epoch; files have none.",
+        },
         "key": {"type": ["string", "null"]},
         "value": text("As it came."),
         "valueBase64": text("In place of `value` where that is no UTF-8.", contentEncoding="base64"),
@@ -196,8 +202,7 @@ def _reject() -> Schema:
         "title": "Reject",
         "description": "A rejected record as `projector replay --rejects` writes it, one a line.",
         "type": "object",
-        "required": ["reason", "detail", "topic", "partition", "offset", "timestamp", "key"],
+        "required": ["reason", "topic", "partition", "offset", "timestamp", "key"],
         "properties": properties,
-        "additionalProperties": False,
         "not": {"required": ["value", "valueBase64"]},
     }

@@ -4,8 +4,8 @@ ENVELOPE_WORDS = {
     "id": "Tells the event apart: of two with one id in a session, the first read counts.",
     "eventType": "Names the payload.",
     "createdDate": "When it happened.",
-    "session": "The session it belongs to. Web and app events and heartbeats without `session.id` are put into visits by"
-    " `customerId`; custom events without it are known by `session.type` and `externalId`; all others need it.",
+    "session": "The session it belongs to. Web and app events and heartbeats without `session.id` are put into visits"
+    " by `customerId`; custom events without it are known by `session.type` and `externalId`; all others need it.",
     "customerId": "The customer's id in the system that the event comes from.",
     "customerIdType": "What kind of id that is: cookie, email, phone, …; any other too.",
     "correlationId": "What caused the event; not kept.",
@@ -56,7 +56,7 @@ PAYLOAD_WORDS: dict[str, dict[str, str]] = {
         "eventTime": "When it happened, ms since the epoch, UTC.",
         "conversationId": "Not read: the conversation is the one that the topic names.",
         "sessionId": "Of the communication, not of a journey.",
-        "journeyContext": "The journey session that the conversation came from: `customerSession.id`, else `sessionId`.",
+        "journeyContext": "The journey session that it came from: `customerSession.id`, else `sessionId`.",
         "interactingDurationMs": "Above 0 in a `user.end`: the user was connected.",
         "answeredUserId": "In an `acd.end`: the user who was connected.",
     },
@@ -73,7 +73,7 @@ SESSION_WORDS = {
     "outcomeAchievements": "One for each achievement, by date.",
     "segmentAssignments": "The segments assigned now, by date.",
     "attributes": "By name the latest value, as text with its data type.",
-    "attributeLists": "By name the distinct values in the order of their first use, for names that a rule marks as lists.",
+    "attributeLists": "By name the distinct values in the order of their first use; for names that a rule marks.",
     "browser": "The latest.",
     "device": "The latest.",
     "geolocation": "The latest.",

@@ -22,13 +22,23 @@ POM = Path(__file__).with_name("pom.xml")
 LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
 JAVA_VERSION_MIN = 17  # Kafka 4 asks for it.
 REDIS_IMAGE = "redis:7.2-alpine"
-PACKAGES = {"java": "openjdk-17-jre-headless", "mvn": "maven", "redis-server": "redis-server", "kcat": "kcat"}
+# Of several packages the first that this machine's apt knows: systems differ in the Java that they carry.
+PACKAGES = {
+    "java": ("openjdk-17-jre-headless", "openjdk-21-jre-headless", "default-jre-headless"),
+    "mvn": ("maven",),
+    "redis-server": ("redis-server",),
+    "kcat": ("kcat",),
+}
 
 
 def kafka_version() -> str:
     version = ET.parse(POM).findtext("properties/kafka.version")
     assert version, "pom.xml names the broker's version"
     return version
+
+
+def kafka_image() -> str:
+    return f"apache/kafka:{kafka_version()}"
 
 
 def jars() -> Path:
@@ -46,12 +56,16 @@ def install() -> None:
         has_java.cache_clear()
     if has("java") and has("mvn"):
         fetch_jars()
-    if not (can_run_kafka() and has("redis-server")) and not has_docker():
+    if can_run_kafka() and has("redis-server"):
+        return
+    if not has_docker():
         needed = [program for program in ("java", "mvn", "redis-server") if not has(program)]
         raise ServiceError(
             f"for Kafka and Redis this machine lacks {', '.join(needed)}: install Java {JAVA_VERSION_MIN}, Maven and "
             "redis-server, or start a Docker engine, or be root where there is apt"
         )
+    for image in (kafka_image(), REDIS_IMAGE):
+        _run(["docker", "pull", "--quiet", image], why=f"Docker could not get the image {image}")
 
 
 def has(program: str) -> bool:
@@ -113,7 +127,7 @@ def kafka_process(name: str, properties: Path, cluster_id: str) -> Process:
         f"/opt/kafka/bin/kafka-storage.sh format --ignore-formatted -t {cluster_id} -c {config}"
         f" && exec /opt/kafka/bin/kafka-server-start.sh {config}"
     )
-    return _container(name, f"apache/kafka:{kafka_version()}", ["-c", script], home, "--entrypoint=/bin/bash")
+    return _container(name, kafka_image(), ["-c", script], home, "--entrypoint=/bin/bash")
 
 
 def format_storage(properties: Path, cluster_id: str) -> None:
@@ -139,10 +153,15 @@ def _container(name: str, image: str, argv: list[str], home: Path, *options: str
     return ContainerProcess(name, run, home, container=container)
 
 
-def _apt_install(packages: list[str]) -> None:
-    why = f"apt could not install {' '.join(packages)}"
+def _apt_install(choices: list[tuple[str, ...]]) -> None:
     _run(["apt-get", "update", "-qq"], why="apt could not read its package lists")
+    packages = [next(filter(_apt_knows, names), names[0]) for names in choices]
+    why = f"apt could not install {' '.join(packages)}"
     _run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], why=why)
+
+
+def _apt_knows(package: str) -> bool:
+    return subprocess.run(["apt-cache", "show", package], check=False, capture_output=True).returncode == 0
 
 
 def _run(argv: list[str], *, why: str) -> None:

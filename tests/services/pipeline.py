@@ -41,8 +41,8 @@ def up() -> None:
         print("It is up already; `make down` ends it.")
         return
     shutil.rmtree(HOME, ignore_errors=True)
-    settings = _start_services()
     try:
+        settings = _start_services()
         _start_flow(settings)
     except BaseException:
         down()
@@ -60,6 +60,7 @@ def down() -> None:
 def _start_services() -> dict[str, str]:
     """The settings that lead to a broker and a Redis: those of the environment, else started on their usual ports."""
     machine.install()
+    HOME.mkdir(parents=True)
     settings = {name: os.environ[name] for name in (KAFKA_VARIABLE, REDIS_VARIABLE) if name in os.environ}
     if KAFKA_VARIABLE not in settings:
         kafka = Kafka(HOME / "kafka", ports=[_port(9092)])
@@ -69,6 +70,7 @@ def _start_services() -> dict[str, str]:
         server = RedisServer(HOME / "redis", port=_port(6379))
         server.start()
         settings[REDIS_VARIABLE] = server.url
+    settings |= {"PROJECTOR_INPUT_TOPIC": INPUT_TOPIC, "PROJECTOR_OUTPUT_TOPIC": OUTPUT_TOPIC}
     (HOME / "env").write_text("".join(f"export {name}={value}\n" for name, value in settings.items()))
     return settings
 

@@ -146,6 +146,11 @@ class ContainerProcess(Process):
 
     container: str = ""
 
+    def start(self) -> None:
+        """The engine may still be clearing away the one of that name which has just ended."""
+        subprocess.run(["docker", "rm", "--force", self.container], check=False, capture_output=True, timeout=60)
+        super().start()
+
     def send_signal(self, signum: int) -> None:
         command = ["docker", "kill", f"--signal={signum}", self.container]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30)

@@ -1,7 +1,7 @@
 """What the Kafka adapters are told, and what of it each client gets.
 
-Law: options that the protocol stands on (`design.md` §3: no auto-commit, read_committed, idempotence, …) are set here and
-nowhere else, and a setting cannot change them.
+Law: options that the protocol stands on (`design.md` §3: no auto-commit, read_committed, idempotence, …) are set here
+and nowhere else, and a setting cannot change them.
 """
 
 import socket
@@ -15,7 +15,7 @@ from projector.errors import WrongInput
 KIB, MIB = 1024, 1024 * 1024
 
 TRANSACTION_TIMEOUT_MS = 30_000
-"""After this long the broker aborts a transaction whose producer is gone; the next owner's `committed` waits so long."""
+"""After so long the broker aborts a transaction whose producer is gone; the next owner's `committed` waits for that."""
 
 DELIVERY_TIMEOUT_MS = 45_000
 """Longer than the transaction's, or a record could be given up while its transaction may still be committed."""
@@ -122,10 +122,32 @@ _CONNECTION: dict[str, Any] = {
 }
 
 _OWN = frozenset(
-    "bootstrap_servers group_id group_instance_id session_timeout_ms heartbeat_interval_ms enable_auto_commit"
-    " isolation_level auto_offset_reset check_crcs allow_auto_create_topics partition_assignment_strategy"
-    " enable_idempotence acks retries delivery_timeout_ms transactional_id transaction_timeout_ms partitioner"
-    " key_serializer value_serializer key_deserializer value_deserializer kafka_client selector".split()
+    {
+        "bootstrap_servers",
+        "group_id",
+        "group_instance_id",
+        "session_timeout_ms",
+        "heartbeat_interval_ms",
+        "enable_auto_commit",
+        "isolation_level",
+        "auto_offset_reset",
+        "check_crcs",
+        "allow_auto_create_topics",
+        "partition_assignment_strategy",
+        "enable_idempotence",
+        "acks",
+        "retries",
+        "delivery_timeout_ms",
+        "transactional_id",
+        "transaction_timeout_ms",
+        "partitioner",
+        "key_serializer",
+        "value_serializer",
+        "key_deserializer",
+        "value_deserializer",
+        "kafka_client",
+        "selector",
+    }
 )
 
 _DEFAULTS: dict[str, Any] = (
@@ -147,11 +169,11 @@ def _checked(name: str, value: Any) -> Any:
     if name in _OWN:
         raise WrongInput(f"kafka_{name} = {value!r}: this is set by the projector itself; leave it out")
     if name not in _DEFAULTS:
-        raise WrongInput(f"kafka_{name} = {value!r}: no Kafka client option has this name; see kafka-python's")
+        raise WrongInput(f"kafka_{name} = {value!r}: no option of kafka-python's clients has this name")
     default = _DEFAULTS[name]
     try:
         return _like(default, value) if isinstance(value, str) else value
-    except ValueError:
+    except (ValueError, KeyError):
         expected = "true or false" if isinstance(default, bool) else "a number"
         raise WrongInput(f"kafka_{name} = {value!r}: expected {expected}") from None
 
@@ -159,11 +181,7 @@ def _checked(name: str, value: Any) -> Any:
 def _like(default: Any, text: str) -> Any:
     """A text from the environment as the type that the option has by default."""
     if isinstance(default, bool):
-        return {"true": True, "1": True, "false": False, "0": False}.get(text.lower()) if _is_flag(text) else int("x")
+        return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
     if isinstance(default, int | float):
         return float(text) if "." in text else int(text)
     return text
-
-
-def _is_flag(text: str) -> bool:
-    return text.lower() in ("true", "1", "false", "0")

@@ -63,7 +63,9 @@ def reading(topic: str) -> Iterator[None]:
     except _MOVED as error:
         raise Doubt(f"the log of {topic} no longer holds what was to be read next: {error}") from error
     except CorruptRecordError as error:
-        raise Unavailable(f"a batch of {topic} cannot be read: {error}; if this stays, the broker's copy is bad") from error
+        raise Unavailable(
+            f"a batch of {topic} cannot be read: {error}; if this stays, the broker's copy is bad"
+        ) from error
     except UnsupportedCodecError as error:
         raise WrongInput(f"records of {topic} are compressed in a way that needs a package: {error}") from error
     except _NOT_LET_IN as error:

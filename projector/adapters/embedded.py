@@ -1,0 +1,291 @@
+"""State in this process: tracks in memory, the least recently used ones on disk, gone when it is closed.
+
+Means the same as Redis does, with one owner: nothing of it is ever lost, so no position can go down behind our back.
+"""
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+import xxhash
+
+from projector.errors import Unavailable
+from projector.ports import Conflict, Offset, Overtaken, Partition, Position, Saved, Stored, Token, Write
+from projector.track import Due, Track, TrackKey, decode_track, encode_track
+
+ANSWER_MAX = 1000
+"""Notes and deadlines given back at once, of a partition; as in save.lua."""
+ASKED_MAX = 500
+"""Keys asked for in one statement: SQLite takes 999 everywhere."""
+
+
+class EmbeddedStore:
+    """The `Store` of a replay.
+
+    With `lend` tracks are kept and given out as they are, not as copies: what the caller folds into one then counts as
+    stored before it is saved, which is right where a fold is either saved or the end of it all.
+    """
+
+    def __init__(self, *, memory_tracks_max: int = 200_000, lend: bool = False, shards: int = 1) -> None:
+        self.shards = shards
+        self._tracks: OrderedDict[TrackKey, Stored] = OrderedDict()
+        """In memory, the least recently used first; what the disk has of the same key is older."""
+        self._tracks_max, self._lend = memory_tracks_max, lend
+        self._disk = _Disk()
+        self._positions: list[dict[Partition, Position]] = [{} for _ in range(shards)]
+        self._notes: list[dict[Partition, dict[TrackKey, None]]] = [{} for _ in range(shards)]
+        self._origins: dict[Partition, Offset] = {}
+        self._short_id_of: dict[str, str] = {}
+        self._holder_of: dict[str, str] = {}
+        self._writes = 0
+
+    def shard_of(self, key: TrackKey) -> int:
+        return xxhash.xxh3_64_intdigest(key.encode()) % self.shards if self.shards > 1 else 0
+
+    def positions(self) -> list[dict[Partition, Position]]:
+        return [dict(one) for one in self._positions]
+
+    def load(self, keys: Sequence[TrackKey]) -> dict[TrackKey, Stored | None]:
+        self._fetch(keys)
+        loaded = {key: self._given(self._tracks.get(key)) for key in keys}
+        self._spill()
+        return loaded
+
+    def save(self, shard: int, write: Write) -> Saved | Conflict | Overtaken:
+        positions = self._positions[shard]
+        for partition, offset in write.expected.items():
+            stored = positions.get(partition)
+            if (None if stored is None else stored.offset) != offset:
+                return Overtaken(dict(positions))
+        self._fetch([key for key, _, _ in write.tracks])
+        others = [key for key, was, _ in write.tracks if not self._has(key, was)]
+        if others:
+            return Conflict({key: self._given(self._tracks.get(key)) for key in others})
+        self._clear(shard, write)
+        tokens = self._put(write)
+        self._call(shard, write)
+        self._advance(shard, write.positions)
+        self._sweep(shard, write.sweep)
+        self._spill()
+        return Saved(dict(positions), tokens, self._noted(shard, write.clocks), self._due(shard, write.clocks))
+
+    def origins(self, proposed: Mapping[Partition, Offset]) -> dict[Partition, Offset]:
+        return {partition: self._origins.setdefault(partition, offset) for partition, offset in proposed.items()}
+
+    def claim_short_ids(self, wanted: Sequence[tuple[str, str | None]], digits: int) -> list[str | None]:
+        return [self._claim(session_id, had, digits) for session_id, had in wanted]
+
+    def release_short_ids(self, held: Sequence[tuple[str, str]]) -> None:
+        for session_id, short_id in held:
+            if self._holder_of.get(short_id) == session_id:
+                del self._holder_of[short_id], self._short_id_of[session_id]
+
+    def short_ids_taken(self) -> int:
+        return len(self._holder_of)
+
+    def sessions(self) -> Iterator[tuple[TrackKey, Track]]:
+        """All tracks, in no order; nothing may be loaded or saved until the last has been taken."""
+        yield from ((key, stored.track) for key, stored in self._tracks.items())
+        for key, record in self._disk.tracks():
+            if key not in self._tracks:
+                yield key, decode_track(record)
+
+    def close(self) -> None:
+        self._disk.close()
+
+    # Tracks, in memory and on disk.
+
+    def _fetch(self, keys: Iterable[TrackKey]) -> None:
+        """Bring those of them that exist into memory, as the latest used."""
+        tracks, missing = self._tracks, []
+        for key in keys:
+            if key in tracks:
+                tracks.move_to_end(key)
+            else:
+                missing.append(key)
+        for key, token, record in self._disk.find(missing):
+            tracks[key] = Stored(token, decode_track(record))
+
+    def _has(self, key: TrackKey, token: Token | None) -> bool:
+        stored = self._tracks.get(key)
+        return not token if stored is None else stored.token == token
+
+    def _given(self, stored: Stored | None) -> Stored | None:
+        return stored if stored is None or self._lend else Stored(stored.token, _copy(stored.track))
+
+    def _put(self, write: Write) -> dict[TrackKey, Token]:
+        """One token for all tracks of a write: tokens are compared track by track."""
+        self._writes += 1
+        token = Token(self._writes.to_bytes(12, "big"))
+        tokens = {}
+        for key, _, track in write.tracks:
+            if track is not None:
+                self._tracks[key] = Stored(token, track if self._lend else _copy(track))
+                tokens[key] = token
+        return tokens
+
+    def _spill(self) -> None:
+        """Move the least recently used to disk, a sixteenth at a time: one by one would be slow."""
+        excess = len(self._tracks) - self._tracks_max
+        if excess > 0:
+            count = min(len(self._tracks), excess + (self._tracks_max >> 4))
+            moved = [self._tracks.popitem(last=False) for _ in range(count)]
+            self._disk.put((key, stored.token, encode_track(stored.track)) for key, stored in moved)
+
+    def _sweep(self, shard: int, swept: Iterable[tuple[TrackKey, Token]]) -> None:
+        self._fetch([key for key, _ in swept])
+        gone = [key for key, token in swept if key in self._tracks and self._tracks[key].token == token]
+        for key in gone:
+            del self._tracks[key]
+            for noted in self._notes[shard].values():
+                noted.pop(key, None)
+        self._disk.forget(gone)
+
+    # Deadlines, notes and positions.
+
+    def _clear(self, shard: int, write: Write) -> None:
+        """What was published, while the tracks still are as they were then."""
+        self._fetch([note[1] for note in write.clear_notes])
+        for partition, key, token in write.clear_notes:
+            if self._has(key, token):
+                self._notes[shard].get(partition, {}).pop(key, None)
+        self._fetch([moved[0] for moved in write.move_due])
+        for key, token, fired, moved in write.move_due:
+            at = self._disk.due_at(fired.partition, key)
+            if at is not None and at <= fired.at and self._has(key, token):
+                self._disk.drop_due([(fired.partition, key)])
+                if moved is not None:
+                    self._disk.set_due([(moved.partition, key, moved.at, shard)])
+
+    def _call(self, shard: int, write: Write) -> None:
+        if write.due:
+            self._disk.drop_due(
+                (gone.partition, key)
+                for key, gone, comes in write.due
+                if gone is not None and (comes is None or comes.partition != gone.partition)
+            )
+            self._disk.set_due(
+                (comes.partition, key, comes.at, shard) for key, _, comes in write.due if comes is not None
+            )
+        for partition, key in write.notes:
+            self._notes[shard].setdefault(partition, {})[key] = None
+
+    def _advance(self, shard: int, positions: Mapping[Partition, Position]) -> None:
+        """Never back."""
+        stored = self._positions[shard]
+        for partition, new in positions.items():
+            old = stored.get(partition, new)
+            stored[partition] = Position(max(old.offset, new.offset), max(old.clock, new.clock))
+
+    def _noted(self, shard: int, partitions: Iterable[Partition]) -> dict[TrackKey, Partition]:
+        notes = self._notes[shard]
+        return {key: one for one in partitions for key in islice(notes.get(one, ()), ANSWER_MAX)}
+
+    def _due(self, shard: int, clocks: Mapping[Partition, int]) -> dict[TrackKey, Due]:
+        return {
+            key: Due(partition, at)
+            for partition, clock in clocks.items()
+            for key, at in self._disk.due_before(shard, partition, clock)
+        }
+
+    # Short ids.
+
+    def _claim(self, session_id: str, had: str | None, digits: int) -> str | None:
+        if session_id in self._short_id_of:
+            return self._short_id_of[session_id]
+        capacity = 10**digits
+        found = had if had is not None and len(had) == digits and had not in self._holder_of else None
+        if found is None and len(self._holder_of) < capacity:
+            # From the session's own hash on, so that the same log gives the same ids.
+            start = xxhash.xxh3_64_intdigest(session_id.encode())
+            candidates = (f"{(start + step) % capacity:0{digits}}" for step in range(capacity))
+            found = next((one for one in candidates if one not in self._holder_of), None)
+        if found is not None:
+            self._holder_of[found], self._short_id_of[session_id] = session_id, found
+        return found
+
+
+def _copy(track: Track) -> Track:
+    return decode_track(encode_track(track))
+
+
+class _Disk:
+    """What memory does not hold: spilled tracks, and all deadlines, whose number no bound of memory limits.
+
+    An unnamed SQLite database: a file in the folder for temporary files that has no name, and goes with the process. It
+    stays in SQLite's page cache while it is small.
+    """
+
+    def __init__(self) -> None:
+        with _reported():
+            self._base = sqlite3.connect("", isolation_level=None)
+            self._base.executescript("""
+                PRAGMA journal_mode = OFF;
+                PRAGMA cache_size = -65536;
+                CREATE TABLE track (key TEXT PRIMARY KEY, token BLOB, record BLOB);
+                CREATE TABLE due (partition INTEGER, key TEXT, at INTEGER, shard INTEGER, PRIMARY KEY (partition, key))
+                    WITHOUT ROWID;
+                CREATE INDEX due_at ON due (shard, partition, at, key);
+                BEGIN;  -- And never an end: nobody else reads it.
+            """)
+        self._is_used = False
+        """Has a track ever been put here? While not, nothing needs to be looked for."""
+
+    def put(self, tracks: Iterable[tuple[TrackKey, Token, bytes]]) -> None:
+        self._is_used = True
+        self._all("INSERT OR REPLACE INTO track VALUES (?, ?, ?)", tracks)
+
+    def find(self, keys: Sequence[TrackKey]) -> Iterator[tuple[TrackKey, Token, bytes]]:
+        if not self._is_used:
+            return
+        for first in range(0, len(keys), ASKED_MAX):
+            some = keys[first : first + ASKED_MAX]
+            marks = ",".join("?" * len(some))
+            yield from self._ask(f"SELECT key, token, record FROM track WHERE key IN ({marks})", some)  # noqa: S608 - question marks
+
+    def tracks(self) -> Iterator[tuple[TrackKey, bytes]]:
+        yield from self._ask("SELECT key, record FROM track")
+
+    def forget(self, keys: Sequence[TrackKey]) -> None:
+        if keys:
+            self._all("DELETE FROM track WHERE key = ?", [(key,) for key in keys])
+            self._all("DELETE FROM due WHERE key = ?", [(key,) for key in keys])
+
+    def set_due(self, entries: Iterable[tuple[Partition, TrackKey, int, int]]) -> None:
+        self._all("INSERT OR REPLACE INTO due VALUES (?, ?, ?, ?)", entries)
+
+    def drop_due(self, entries: Iterable[tuple[Partition, TrackKey]]) -> None:
+        self._all("DELETE FROM due WHERE partition = ? AND key = ?", entries)
+
+    def due_at(self, partition: Partition, key: TrackKey) -> int | None:
+        found = self._ask("SELECT at FROM due WHERE partition = ? AND key = ?", (partition, key)).fetchone()
+        return None if found is None else found[0]
+
+    def due_before(self, shard: int, partition: Partition, clock: int) -> Iterator[tuple[TrackKey, int]]:
+        query = "SELECT key, at FROM due WHERE shard = ? AND partition = ? AND at < ? ORDER BY at, key LIMIT ?"
+        yield from self._ask(query, (shard, partition, clock, ANSWER_MAX))
+
+    def close(self) -> None:
+        self._base.close()
+
+    def _ask(self, query: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        with _reported():
+            return self._base.execute(query, values)
+
+    def _all(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        with _reported():
+            self._base.executemany(statement, rows)
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise Unavailable(
+            f"the folder for temporary files cannot take what memory does not hold: {error}"
+            "\nMake room, or name another folder with TMPDIR"
+        ) from error

@@ -1,0 +1,187 @@
+"""What a replay writes: snapshots, where every change is wanted, and rejects, as JSON lines (contract §9)."""
+
+import os
+import sys
+from base64 import b64encode
+from codecs import getincrementaldecoder
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import IO, Any, Self
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from projector.adapters.file import STDIN
+from projector.decode import VALUE_BYTES_MAX
+from projector.errors import Unavailable, WrongInput
+from projector.ports import Change, Committed, Partition, Refused
+from projector.rules import Rules
+from projector.snapshot import snapshot_of
+
+REJECT_VALUE_MAX = 64 << 10
+"""As on the rejects topic (contract §2)."""
+
+STDOUT = "-"
+
+
+class Output:
+    """A file to write to, or `-` for standard output.
+
+    Raises:
+        WrongInput: it cannot be opened, or is one of the `inputs`.
+        Unavailable: what was written did not arrive, as on a full disk.
+    """
+
+    def __init__(self, name: str, *, inputs: Sequence[str] = ()) -> None:
+        self.name = "standard output" if name == STDOUT else name
+        if name != STDOUT and any(_is_same(name, one) for one in inputs):
+            raise WrongInput(f"{name} is an input: writing to it would delete it. Name another output")
+        try:
+            self._file: IO[bytes] = sys.stdout.buffer if name == STDOUT else open(name, "wb")  # noqa: SIM115 - in close
+        except (OSError, ValueError) as error:
+            raise WrongInput(f"cannot write to {self.name}: {_why(error)}") from error
+        self._is_ours = name != STDOUT
+
+    def write(self, data: bytes) -> None:
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def close(self) -> None:
+        """Everything is written when this returns; standard output stays open."""
+        try:
+            self._file.flush()
+        except OSError as error:
+            raise self._failed(error) from error
+        finally:
+            if self._is_ours:
+                self._drop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _failed(self, error: OSError) -> Unavailable:
+        return Unavailable(f"writing to {self.name} failed: {_why(error)}. What it holds is not complete")
+
+    def _drop(self) -> None:
+        try:
+            self._file.close()
+        except OSError:
+            # Closing flushes again; that it failed has been said already.
+            self._file = open(os.devnull, "wb")  # noqa: SIM115 - takes what a second `close` would flush
+
+
+class _Reject(Struct, rename="camel"):
+    """The members in the order of the contract."""
+
+    reason: str
+    detail: str | None
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int | None
+    key: str | None | UnsetType = UNSET
+    key_base64: str | UnsetType = UNSET
+    value: str | None | UnsetType = UNSET
+    value_base64: str | UnsetType = UNSET
+    truncated: int | UnsetType = UNSET
+    """The bytes of a value that was cut, or left out."""
+
+
+class ReplayPublisher:
+    """The `Publisher` of a replay: counts, and writes what was asked for; nothing is committed."""
+
+    def __init__(
+        self,
+        rules: Rules,
+        *,
+        topic_of: Callable[[Any], str],
+        changes: Output | None = None,
+        rejects: Output | None = None,
+        is_private: bool = False,
+    ) -> None:
+        """`topic_of` names the topic or file of a record; `is_private`: nothing of what a reject said is written."""
+        self._rules, self._topic_of, self._is_private = rules, topic_of, is_private
+        self._changes, self._rejects = changes, rejects
+        self.snapshots, self.tombstones = 0, 0
+        self.rejected: Counter[str] = Counter()
+
+    def publish(
+        self,
+        changes: Sequence[Change],
+        rejects: Sequence[Refused],
+        positions: Mapping[Partition, Committed],
+        group: Any,
+    ) -> None:
+        for change in changes:
+            if change.session is None:
+                self.tombstones += 1
+                continue
+            self.snapshots += 1
+            if self._changes is not None:
+                self._changes.write(snapshot_of(change.session, self._rules) + b"\n")
+        if rejects:
+            self._refuse(rejects)
+
+    def renew(self) -> None:
+        """Nothing of an earlier life is left."""
+
+    def close(self) -> None:
+        for output in (self._changes, self._rejects):
+            if output is not None:
+                output.close()
+
+    def _refuse(self, rejects: Iterable[Refused]) -> None:
+        """In the order of the input: what was too late is found after what was no event."""
+        in_order = sorted(rejects, key=lambda one: (one.record.partition, one.record.offset))
+        self.rejected.update(one.reason for one in in_order)
+        if self._rejects is not None:
+            self._rejects.write(b"".join(_encode(self._reject(one)) + b"\n" for one in in_order))
+
+    def _reject(self, refused: Refused) -> _Reject:
+        record, value = refused.record, refused.record.value
+        size = getattr(record, "size", 0) or len(value or b"")
+        timestamp = record.timestamp if record.timestamp is not None and record.timestamp >= 0 else None
+        reject = _Reject(
+            refused.reason, _detail(refused, size), self._topic_of(record), record.partition, record.offset, timestamp
+        )
+        if self._is_private:
+            reject.detail, reject.truncated = None, size
+            return reject
+        reject.key, reject.key_base64 = _text(record.key)
+        reject.value, reject.value_base64 = _text(None if value is None else value[:REJECT_VALUE_MAX])
+        if size > REJECT_VALUE_MAX:
+            reject.truncated = size
+        return reject
+
+
+def _detail(refused: Refused, size: int) -> str:
+    """Of a line that was cut while it was read only the source knows the size."""
+    if getattr(refused.record, "size", 0):
+        return f"the value has {size} bytes, the most is {VALUE_BYTES_MAX}"
+    return refused.detail
+
+
+def _text(data: bytes | None) -> tuple[str | None | UnsetType, str | UnsetType]:
+    """As text if it is UTF-8, a character that was cut at its end aside; else as base64."""
+    if data is None:
+        return None, UNSET
+    try:
+        return getincrementaldecoder("utf-8")().decode(data, final=len(data) < REJECT_VALUE_MAX), UNSET
+    except UnicodeDecodeError:
+        return UNSET, b64encode(data).decode()
+
+
+def _is_same(name: str, other: str) -> bool:
+    return other != STDIN and os.path.exists(name) and os.path.samefile(name, other)
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+_encode = msgspec.json.Encoder().encode

@@ -1,0 +1,160 @@
+"""The way out: snapshots, rejects and input positions in one Kafka transaction, or each in its turn.
+
+Law: after anything but success the producer is thrown away, for kafka-python's may carry positions of an aborted
+transaction into the next one (`clients.md` trap 2); `renew` makes another, which fences the old.
+"""
+
+# kafka-python ships no types.
+# mypy: disable-error-code="no-untyped-call"
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from projector.adapters.kafka.outgoing import partitioner, reject_record, snapshot_record
+from projector.adapters.kafka.settings import DELIVERY_TIMEOUT_MS, KafkaSettings, producer_options
+from projector.adapters.kafka.source import offsets_of, require_member
+from projector.adapters.kafka.trouble import asking, effects
+from projector.errors import Doubt
+from projector.ports import Change, Committed, Partition, Refused
+from projector.rules import Rules
+
+Commit = Callable[[Mapping[Partition, Committed], Any], None]
+
+FLUSH_TIMEOUT_S = DELIVERY_TIMEOUT_MS / 1000 + 5
+
+
+class KafkaPublisher:
+    """Delivers as the settings say.
+
+    The transactional id is to be the same for every life of one worker and no other's at the same time. `commit` is the
+    source's, for delivery at least once. Calls of a transaction may wait without limit: a watchdog has to stand behind.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        rules: Rules,
+        *,
+        transactional_id: str,
+        commit: Commit | None = None,
+        hide_rejects: bool = False,
+    ) -> None:
+        self._settings, self._rules = settings, rules
+        self._transactional_id = transactional_id
+        self._commit = commit
+        self._hide_rejects = hide_rejects
+        self._transactional = settings.delivery == "exactly-once"
+        self._producer: KafkaProducer | None = None
+        """None from a doubt until `renew`."""
+        self._partition_of = partitioner(1)
+        self.renew()
+
+    def renew(self) -> None:
+        """A new producer; one of the same transactional id is fenced, and what it left open aborted."""
+        self._drop()
+        where = self._settings.bootstrap_servers
+        with asking("publish", where):
+            producer = KafkaProducer(**producer_options(self._settings, self._transactional_id))
+        try:
+            with asking(f"find the topics {self._settings.output_topic} and {self._settings.rejects_topic}", where):
+                self._partition_of = partitioner(len(producer.partitions_for(self._settings.output_topic)))
+                producer.partitions_for(self._settings.rejects_topic)
+            if self._transactional:
+                with asking("begin transactions", where):
+                    producer.init_transactions()
+        except BaseException:
+            _throw_away(producer)
+            raise
+        self._producer = producer
+
+    def publish(
+        self,
+        changes: Sequence[Change],
+        rejects: Sequence[Refused],
+        positions: Mapping[Partition, Committed],
+        group: Any,
+    ) -> None:
+        """All of it or nothing (exactly once), or records before positions (at least once). Raises `Doubt`."""
+        if not (changes or rejects or positions):
+            return
+        if self._producer is None:
+            raise Doubt("the producer was given up after a doubt; a new life has to renew it")
+        if positions:
+            require_member(group)
+        try:
+            with effects(f"publishing {len(changes)} snapshots and {len(rejects)} rejects"):
+                deliver = self._deliver_transaction if self._transactional else self._deliver_in_turn
+                deliver(self._producer, changes, rejects, positions, group)
+        except BaseException:
+            self._drop()
+            raise
+
+    def close(self) -> None:
+        self._drop()
+
+    def _deliver_transaction(
+        self,
+        producer: KafkaProducer,
+        changes: Sequence[Change],
+        rejects: Sequence[Refused],
+        positions: Mapping[Partition, Committed],
+        group: Any,
+    ) -> None:
+        producer.begin_transaction()
+        self._send(producer, changes, rejects)
+        if positions:
+            producer.send_offsets_to_transaction(offsets_of(self._settings.input_topic, positions), group)
+        producer.commit_transaction()
+
+    def _deliver_in_turn(
+        self,
+        producer: KafkaProducer,
+        changes: Sequence[Change],
+        rejects: Sequence[Refused],
+        positions: Mapping[Partition, Committed],
+        group: Any,
+    ) -> None:
+        self._send(producer, changes, rejects)
+        if positions:
+            assert self._commit is not None, "delivery at least once needs the source's commit"
+            self._commit(positions, group)
+
+    def _send(self, producer: KafkaProducer, changes: Sequence[Change], rejects: Sequence[Refused]) -> None:
+        """Returns when the broker has acknowledged every record.
+
+        Each is asked for its outcome: neither `flush` nor the commit fails for a record that was given up (`clients.md`
+        trap 3). Flushed before the commit, which else would switch lingering off for good (trap 9).
+        """
+        sent = []
+        topic, rules, partition_of = self._settings.output_topic, self._rules, self._partition_of
+        for change in changes:
+            value, headers = snapshot_record(change, rules)
+            key = change.session_id
+            sent.append(
+                producer.send(topic, value=value, key=key.encode(), headers=headers, partition=partition_of(key))
+            )
+        for refused in rejects:
+            reject_key, value, headers = reject_record(refused, self._settings.input_topic, hidden=self._hide_rejects)
+            sent.append(producer.send(self._settings.rejects_topic, value=value, key=reject_key, headers=headers))
+        if not sent:
+            return
+        producer.flush(timeout=FLUSH_TIMEOUT_S)
+        for future in sent:
+            if not future.succeeded():
+                raise future.exception or Doubt("a record was neither acknowledged nor given up")
+
+    def _drop(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            _throw_away(producer)
+
+
+def _throw_away(producer: KafkaProducer) -> None:
+    """Without waiting for anything it still has to send."""
+    with suppress(KafkaError):
+        producer._sender.force_close()  # noqa: SLF001 What is left in it must not be flushed.
+        producer.close(timeout=1)

@@ -1,0 +1,224 @@
+"""A member of the consumer group as a `Source`.
+
+Law: records come only from partitions that `begin_at` has placed since they were assigned or since the last doubt; the
+client's own positions and commits are never used to begin from.
+"""
+
+# kafka-python ships no types.
+# mypy: disable-error-code="no-untyped-call"
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
+from typing import Any
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.structs import MemberState
+
+from projector.adapters.kafka.reading import ends_of
+from projector.adapters.kafka.settings import TRANSACTION_TIMEOUT_MS, KafkaSettings, group_options
+from projector.adapters.kafka.trouble import asking, effects, reading
+from projector.errors import Doubt, Fenced, Unavailable, WrongInput
+from projector.ports import Batch, Committed, Offset, Partition, Span
+
+POLL_MS = 100
+"""So long a poll waits for records: deadlines and signals are seen at least this often."""
+
+COMMITTED_TIMEOUT_MS = TRANSACTION_TIMEOUT_MS + 15_000
+"""A dead producer's transaction is aborted by the broker, which looks for them every 10 s by default."""
+
+
+class KafkaSource:
+    """Reads the input topic with the other members of the group, by range, eagerly: a rebalance begins a new life."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self.topic = settings.input_topic
+        self._where = settings.bootstrap_servers
+        with asking("read as a member of a group", self._where):
+            self._consumer = KafkaConsumer(
+                **group_options(settings), partition_assignment_strategy=[RangePartitionAssignor()]
+            )
+        self._ends = ends_of(self._consumer, self.topic)
+        self._membership = _Membership(self._consumer)
+        self._generation = 0
+        self._next: dict[Partition, Offset] = {}
+        """Where `begin_at` placed us, and how far we have read since; empty from a new assignment or a doubt on."""
+        with asking("subscribe", self._where):
+            self._consumer.subscribe(topics=[self.topic], listener=self._membership)
+
+    def poll(self) -> Batch:
+        """Waits at most `POLL_MS`. After whatever it raises, `begin_at` has to be called again.
+
+        Raises `Doubt` where the log moved under us or the group no longer counts us in.
+        """
+        try:
+            with reading(self.topic):
+                polled = self._consumer.poll(timeout_ms=POLL_MS)
+            if self._membership.changes != self._generation:
+                self._generation = self._membership.changes
+                self._next = {}
+            if not self._next:
+                return Batch(records=(), assigned=self._membership.assigned, generation=self._generation)
+            return self._batch(polled)
+        except BaseException:
+            self._hold()
+            raise
+
+    def partitions(self) -> tuple[Partition, ...]:
+        with asking(f"look up the partitions of {self.topic}", self._where):
+            return partitions_of(self._consumer, self.topic)
+
+    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, Committed]:
+        """With require_stable, which read_committed implies: waits `COMMITTED_TIMEOUT_MS` for pending transactions."""
+        found = {}
+        with asking(f"read the committed positions of {self.topic}", self._where):
+            for partition in partitions:
+                stored = self._consumer.committed(
+                    TopicPartition(self.topic, partition), metadata=True, timeout_ms=COMMITTED_TIMEOUT_MS
+                )
+                if stored is not None:
+                    found[partition] = Committed(stored.offset, stored.metadata or "")
+        return found
+
+    def spans(self, partitions: Iterable[Partition]) -> dict[Partition, Span]:
+        with asking(f"ask how far {self.topic} goes", self._where):
+            return spans_of(self._consumer, self.topic, partitions)
+
+    def offsets_at(self, partitions: Iterable[Partition], ms: int) -> dict[Partition, Offset]:
+        with asking(f"look for a time in {self.topic}", self._where):
+            return offsets_at(self._consumer, self.topic, partitions, ms)
+
+    def begin_at(self, positions: Mapping[Partition, Offset]) -> None:
+        """`Doubt` where one of them is not ours any more."""
+        placed = {TopicPartition(self.topic, partition): offset for partition, offset in positions.items()}
+        if not placed.keys() <= self._consumer.assignment() or not positions.keys() <= set(self._membership.assigned):
+            raise Doubt(f"not all of {sorted(positions)} of {self.topic} are assigned to us")
+        for partition, offset in placed.items():
+            self._consumer.seek(partition, offset)
+        self._ends.begin(positions)
+        self._next |= positions
+        self._consumer.resume(*placed)
+
+    def commit(self, positions: Mapping[Partition, Committed], group: Any) -> None:
+        """For delivery at least once, which has no transaction that could carry the positions."""
+        with effects("committing positions"):
+            if self._consumer.group_metadata() != group:
+                raise Fenced("the group has changed since the batch was polled")
+            self._consumer.commit(offsets_of(self.topic, positions), timeout_ms=TRANSACTION_TIMEOUT_MS)
+
+    def close(self) -> None:
+        """Leaves the group, so that others need not wait for the session to time out."""
+        with asking("leave the group", self._where):
+            self._consumer.close(autocommit=False, timeout_ms=5000)
+
+    def _batch(self, polled: Mapping[TopicPartition, list[Any]]) -> Batch:
+        group = self._consumer.group_metadata()
+        require_member(group)
+        with reading(self.topic):
+            positions = {
+                partition: self._consumer.position(TopicPartition(self.topic, partition), timeout_ms=0)
+                for partition in self._next
+            }
+            at_end = self._ends.reached(positions)
+        moved = {partition: offset for partition, offset in positions.items() if offset != self._next[partition]}
+        self._next |= moved
+        return Batch(
+            records=list(chain.from_iterable(polled.values())),
+            next=moved,
+            at_end=at_end,
+            assigned=self._membership.assigned,
+            generation=self._generation,
+            group=group,
+        )
+
+    def _hold(self) -> None:
+        """Nothing is read until `begin_at`: what this poll had taken from the client is lost to us."""
+        self._next = {}
+        self._consumer.pause(*self._consumer.assignment())
+
+
+class _Membership(ConsumerRebalanceListener):
+    """Notes what the group gives and takes; runs on the client's thread while `poll` waits, and only notes.
+
+    New partitions are held and given a placeholder position: without one the client would fetch positions by itself,
+    and raise where there are none (`clients.md` §1.7).
+    """
+
+    def __init__(self, consumer: KafkaConsumer) -> None:
+        self._consumer = consumer
+        self.changes = 0
+        self.assigned: tuple[Partition, ...] = ()
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        partitions = list(assigned)
+        self._consumer.pause(*partitions)
+        for partition in partitions:
+            self._consumer.seek(partition, 0)
+        self._note(tuple(sorted(partition.partition for partition in partitions)))
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:  # noqa: ARG002
+        self._note(())
+
+    def on_partitions_lost(self, lost: Iterable[TopicPartition]) -> None:  # noqa: ARG002
+        self._note(())
+
+    def _note(self, assigned: tuple[Partition, ...]) -> None:
+        self.assigned = assigned
+        self.changes += 1
+
+
+def require_member(group: Any) -> None:
+    """Raises `Doubt` where a commit with this metadata would not be fenced (`clients.md` trap 7).
+
+    Brokers do not check a generation of -1 or an empty member id.
+    """
+    if group is None or group.generation_id < 0 or not group.member_id or group.state != MemberState.STABLE:
+        raise Doubt(f"we are no settled member of the group: {group}")
+
+
+def offsets_of(topic: str, positions: Mapping[Partition, Committed]) -> dict[TopicPartition, OffsetAndMetadata]:
+    return {
+        TopicPartition(topic, partition): OffsetAndMetadata(position.offset, position.metadata, -1)
+        for partition, position in positions.items()
+    }
+
+
+def partitions_of(consumer: KafkaConsumer, topic: str) -> tuple[Partition, ...]:
+    found = tuple(sorted(consumer.partitions_for_topic(topic)))
+    if not found:
+        raise WrongInput(f"there is no topic {topic}; make it with: projector doctor --create-topics")
+    return found
+
+
+def spans_of(consumer: KafkaConsumer, topic: str, partitions: Iterable[Partition]) -> dict[Partition, Span]:
+    """The end is the last stable offset: a read_committed reader cannot get further."""
+    wanted = [TopicPartition(topic, partition) for partition in partitions]
+    if not wanted:
+        return {}
+    begins = _complete(wanted, consumer.beginning_offsets, topic)
+    ends = _complete(wanted, consumer.end_offsets, topic)
+    return {partition.partition: Span(begins[partition], ends[partition]) for partition in wanted}
+
+
+def offsets_at(
+    consumer: KafkaConsumer, topic: str, partitions: Iterable[Partition], ms: int
+) -> dict[Partition, Offset]:
+    wanted = [TopicPartition(topic, partition) for partition in partitions]
+    if not wanted:
+        return {}
+    found = consumer.offsets_for_times(dict.fromkeys(wanted, max(0, ms)))
+    ends = _complete(wanted, consumer.end_offsets, topic)
+    return {
+        partition.partition: ends[partition] if found.get(partition) is None else found[partition].offset
+        for partition in wanted
+    }
+
+
+def _complete(
+    wanted: list[TopicPartition], ask: Callable[[list[TopicPartition]], dict[TopicPartition, int]], topic: str
+) -> dict[TopicPartition, int]:
+    offsets = ask(wanted)
+    missing = [partition.partition for partition in wanted if offsets.get(partition) is None]
+    if missing:
+        raise Unavailable(f"the broker does not say how far partitions {missing} of {topic} go")
+    return offsets

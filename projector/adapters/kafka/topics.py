@@ -1,0 +1,149 @@
+"""The topics as the broker has them: looked at by `doctor` and at start, made only where asked for (contract §6)."""
+
+# kafka-python ships no types.
+# mypy: disable-error-code="no-untyped-call"
+
+from types import TracebackType
+from typing import Any, Self
+
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource
+from kafka.errors import TopicAlreadyExistsError
+from msgspec import Struct
+
+from projector.adapters.kafka.settings import RECORD_BYTES_MAX, KafkaSettings, admin_options
+from projector.adapters.kafka.trouble import asking
+from projector.errors import Unavailable, WrongInput
+
+DAY_MS = 86_400_000
+INPUT_PARTITIONS = 4
+_UNKNOWN_TOPIC = 3  # Error code UNKNOWN_TOPIC_OR_PARTITION.
+
+
+class Topic(Struct, frozen=True):
+    """One topic; `id` is empty where the broker is too old to have any (before 2.8)."""
+
+    name: str
+    id: str
+    partitions: int
+    leaderless: tuple[int, ...]
+    """Partitions that cannot be read or written for now."""
+    settings: dict[str, str]
+
+
+class Cluster(Struct, frozen=True):
+    """What the broker says of itself and of our three topics; None: there is no such topic."""
+
+    id: str
+    input: Topic | None
+    output: Topic | None
+    rejects: Topic | None
+
+
+class KafkaTopics:
+    """An administrator's view; use as a context."""
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._settings = settings
+        with self._asking("connect"):
+            self._admin = KafkaAdminClient(**admin_options(settings))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._admin.close()
+
+    def cluster(self) -> Cluster:
+        """Raises `Unavailable` where the broker does not answer, `WrongInput` where it does not let us ask."""
+        names = (self._settings.input_topic, self._settings.output_topic, self._settings.rejects_topic)
+        with self._asking("look at the topics"):
+            cluster_id = self._admin.describe_cluster()["cluster_id"] or ""
+            found = {one["name"]: one for one in self._admin.describe_topics(list(dict.fromkeys(names)))}
+        return Cluster(cluster_id, *(self._topic(name, found.get(name)) for name in names))
+
+    def check(self) -> Cluster:
+        """The cluster, if the service can run with it; else `WrongInput` with everything that is wrong, a line each."""
+        cluster = self.cluster()
+        wrong = problems(self._settings, cluster)
+        if wrong:
+            raise WrongInput("\n".join(wrong))
+        waiting = [
+            topic.name for topic in (cluster.input, cluster.output, cluster.rejects) if topic and topic.leaderless
+        ]
+        if waiting:
+            raise Unavailable(f"partitions of {', '.join(waiting)} have no leader; are all brokers up?")
+        return cluster
+
+    def create(self, *, input_partitions: int = INPUT_PARTITIONS) -> list[str]:
+        """Makes those of the three topics that are missing, replicated as the broker has it; gives their names."""
+        cluster, settings = self.cluster(), self._settings
+        partitions = cluster.input.partitions if cluster.input is not None else input_partitions
+        wanted = [
+            (settings.input_topic, cluster.input, partitions, {}),
+            (settings.output_topic, cluster.output, partitions, _SNAPSHOTS),
+            (settings.rejects_topic, cluster.rejects, 1, _REJECTS),
+        ]
+        missing = {
+            name: {"num_partitions": count, "replication_factor": -1, "configs": configs}
+            for name, topic, count, configs in wanted
+            if topic is None
+        }
+        if missing:
+            with self._asking(f"make the topics {', '.join(missing)}"):
+                try:
+                    self._admin.create_topics(missing, wait_for_metadata=True)
+                except TopicAlreadyExistsError:  # Somebody else made one in the meantime: ask again which are left.
+                    return self.create(input_partitions=input_partitions)
+        return list(missing)
+
+    def _topic(self, name: str, described: dict[str, Any] | None) -> Topic | None:
+        if described is None or described["error_code"] == _UNKNOWN_TOPIC:
+            return None
+        if described["error_code"]:
+            raise WrongInput(
+                f"topic {name} cannot be looked at (Kafka's error {described['error_code']}); may we read it?"
+            )
+        parts = described["partitions"]
+        topic_id = described.get("topic_id")
+        return Topic(
+            name=name,
+            id=str(topic_id) if topic_id is not None and topic_id.int else "",
+            partitions=len(parts),
+            leaderless=tuple(sorted(part["partition_index"] for part in parts if part["leader_id"] < 0)),
+            settings=self._settings_of(name),
+        )
+
+    def _settings_of(self, name: str) -> dict[str, str]:
+        with self._asking(f"read the settings of topic {name}"):
+            asked = self._admin.describe_configs([ConfigResource("TOPIC", name)], config_filter="all")
+        return {key: str(entry["value"]) for key, entry in asked["topic"][name].items()}
+
+    def _asking(self, what: str) -> Any:
+        return asking(what, self._settings.bootstrap_servers)
+
+
+def problems(settings: KafkaSettings, cluster: Cluster) -> list[str]:
+    """What keeps the service from running, a line each that says what to do."""
+    found = []
+    names = (settings.input_topic, settings.output_topic, settings.rejects_topic)
+    for name, topic in zip(names, (cluster.input, cluster.output, cluster.rejects), strict=True):
+        if topic is None:
+            found.append(f"there is no topic {name}; make it with: projector doctor --create-topics")
+    if len(set(names)) < len(names):
+        found.append("input_topic, output_topic and rejects_topic have to be three topics")
+    output = cluster.output
+    if output is not None and "compact" not in output.settings.get("cleanup.policy", ""):
+        found.append(
+            f"topic {output.name} has cleanup.policy={output.settings.get('cleanup.policy')}, so nothing keeps the"
+            " newest snapshot of a session; set cleanup.policy=compact,delete"
+        )
+    return found
+
+
+_RECORD_BYTES = {"max.message.bytes": str(RECORD_BYTES_MAX)}
+_SNAPSHOTS = {"cleanup.policy": "compact,delete", "retention.ms": str(30 * DAY_MS), **_RECORD_BYTES}
+_REJECTS = {"cleanup.policy": "delete", "retention.ms": str(30 * DAY_MS), **_RECORD_BYTES}

@@ -1,0 +1,144 @@
+#!lua
+-- One shard's part of a turn, written all or not at all (design §3, step 4).
+--
+-- The first line says that the server is to refuse the script as a whole where it may not write (out of memory, a
+-- replica, no quorum of replicas), before any of it ran.
+--
+-- KEYS  1: `ns:{shard}:pos`; then the records' keys: first the ones that are written, then the ones only compared.
+--       Deadlines and notes are in keys beside them, under the same hash tag and so on the same node.
+-- ARGV  1: the request, msgpack of `_Request` in redis.py; then the records to write, in the order of their keys.
+-- Gives {what became of it, positions, ...}: see the three `return`s. Positions: partition, "offset clock", and so on.
+
+local TOKEN_END = 11   -- A record begins with 12 bytes of token.
+local CHUNK = 4000     -- `unpack` takes some 8,000 values.
+local ANSWER_MAX = 1000
+
+local request = cmsgpack.unpack(ARGV[1])
+local base = string.sub(KEYS[1], 1, -4)
+
+local function due_of(partition) return base .. 'due:' .. partition end
+local function note_of(partition) return base .. 'note:' .. partition end
+local function token_of(key) return redis.call('GETRANGE', key, 0, TOKEN_END) end
+local function track_has(track, token) return token_of(base .. 't:' .. track) == token end
+
+-- Calls a command that takes any number of values; CHUNK is even, so pairs stay together.
+local function call_wide(command, key, values)
+  for first = 1, #values, CHUNK do
+    redis.call(command, key, unpack(values, first, math.min(first + CHUNK - 1, #values)))
+  end
+end
+
+-- a. Is every position as this worker left it, and has nobody else's gone down?
+
+local offsets, clocks = {}, {}
+local stored = redis.call('HGETALL', KEYS[1])
+for i = 1, #stored, 2 do
+  local offset, clock = string.match(stored[i + 1], '^(%d+) (%-?%d+)$')
+  offsets[tonumber(stored[i])], clocks[tonumber(stored[i])] = tonumber(offset), tonumber(clock)
+end
+
+for i = 1, #request.expected, 2 do
+  if (offsets[request.expected[i]] or -1) ~= request.expected[i + 1] then
+    return {'overtaken', stored}
+  end
+end
+for i = 1, #request.seen, 2 do
+  if (offsets[request.seen[i]] or -1) < request.seen[i + 1] then
+    return {'overtaken', stored}
+  end
+end
+
+-- b. Is every track the one that was folded from? If not: its place in the request and what is stored, for each.
+
+local changed = {}
+for i, token in ipairs(request.tokens) do
+  if token_of(KEYS[i + 1]) ~= token then
+    changed[#changed + 1] = i
+    changed[#changed + 1] = redis.call('GET', KEYS[i + 1])
+  end
+end
+if #changed > 0 then
+  return {'conflict', stored, changed}
+end
+
+-- c. What was published is cleared first, while the tracks still are as they were then.
+
+for i = 1, #request.clear_notes, 3 do
+  local partition, track, token = unpack(request.clear_notes, i, i + 2)
+  if track_has(track, token) then
+    redis.call('SREM', note_of(partition), track)
+  end
+end
+
+for _, moved in ipairs(request.move_due) do
+  local track, token, partition, at, to_partition, to_at = unpack(moved)
+  local fires = redis.call('ZSCORE', due_of(partition), track)
+  if fires and tonumber(fires) <= at and track_has(track, token) then
+    if to_partition ~= partition then
+      redis.call('ZREM', due_of(partition), track)
+    end
+    if to_partition then
+      redis.call('ZADD', due_of(to_partition), to_at, track)
+    end
+  end
+end
+
+-- Records, deadlines, notes.
+
+local records = {}
+for i = 2, #ARGV do
+  records[2 * i - 3], records[2 * i - 2] = KEYS[i], ARGV[i]
+end
+for first = 1, #records, CHUNK do
+  redis.call('MSET', unpack(records, first, math.min(first + CHUNK - 1, #records)))
+end
+for _, gone in ipairs(request.due_gone) do
+  call_wide('ZREM', due_of(gone[1]), gone[2])
+end
+for _, set in ipairs(request.due_set) do
+  call_wide('ZADD', due_of(set[1]), set[2])
+end
+for _, noted in ipairs(request.notes) do
+  call_wide('SADD', note_of(noted[1]), noted[2])
+end
+
+-- Positions and clocks, never lowered.
+
+for i = 1, #request.positions, 3 do
+  local partition, offset, clock = unpack(request.positions, i, i + 2)
+  offset = math.max(offset, offsets[partition] or offset)
+  clock = math.max(clock, clocks[partition] or clock)
+  redis.call('HSET', KEYS[1], partition, string.format('%.0f %.0f', offset, clock))
+end
+stored = redis.call('HGETALL', KEYS[1])
+
+-- Tracks no longer held. Whose deadlines and notes they are in is not known here, but there are few partitions.
+
+local swept = {}
+for i = 1, #request.sweep, 2 do
+  local track, token = request.sweep[i], request.sweep[i + 1]
+  if track_has(track, token) then
+    redis.call('UNLINK', base .. 't:' .. track)
+    swept[#swept + 1] = track
+  end
+end
+for i = 1, #stored, 2 do
+  call_wide('ZREM', due_of(stored[i]), swept)
+  call_wide('SREM', note_of(stored[i]), swept)
+end
+
+-- What waits for this worker: {partition, tracks}, and {partition, track, ms, track, ms, ...}.
+
+local notes, due = {}, {}
+for i = 1, #request.clocks, 2 do
+  local partition, clock = request.clocks[i], string.format('(%.0f', request.clocks[i + 1])
+  local noted = redis.call('SRANDMEMBER', note_of(partition), ANSWER_MAX)
+  if #noted > 0 then
+    notes[#notes + 1] = {partition, noted}
+  end
+  local fired = redis.call('ZRANGEBYSCORE', due_of(partition), '-inf', clock, 'WITHSCORES', 'LIMIT', 0, ANSWER_MAX)
+  if #fired > 0 then
+    due[#due + 1] = {partition, fired}
+  end
+end
+return {'saved', stored, notes, due}

@@ -1,0 +1,79 @@
+"""One worker: poll, and for each batch a turn; after a doubt or a new assignment a new life. `run` and `replay` share it."""
+
+import structlog
+from msgspec import Struct
+
+from projector.errors import Doubt, Unavailable
+from projector.life import Life, Start, begin
+from projector.ports import Batch, Clock, Publisher, Source, Store
+from projector.rules import Rules
+from projector.turn import Done, Turn
+
+log = structlog.get_logger()
+
+
+class World(Struct, frozen=True):
+    """What a worker works with."""
+
+    source: Source
+    store: Store
+    publisher: Publisher
+    clock: Clock
+    rules: Rules
+    start: Start = Start()
+    cache_max: int = 50_000
+    sweeps: bool = True
+
+
+class Worker:
+    """Holds the life it is in, or none."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._started_at = world.clock.now()
+        self._turn: Turn | None = None
+        self.life: Life | None = None
+
+    def step(self) -> Done | None:
+        """Poll once and do what follows; None if that was no turn: a life began or ended, or nothing is assigned.
+
+        Raises:
+            Unavailable: something does not answer; the next step begins a new life.
+            WrongInput: the log or the store is not what it was: going on would be wrong.
+        """
+        try:
+            return self._step(self._world.source.poll())
+        except Doubt as doubt:
+            log.warning("begins a new life", why=str(doubt))
+            self.life = None
+            return None
+        except Unavailable:
+            self.life = None
+            raise
+
+    def _step(self, batch: Batch) -> Done | None:
+        life = self.life
+        if life is None or self._turn is None or batch.generation != life.generation:
+            self.life = None
+            if batch.assigned:
+                self._begin(batch)
+            return None
+        return self._turn.run(batch)
+
+    def _begin(self, batch: Batch) -> None:
+        world = self._world
+        # First the producer: it ends what an earlier life left pending, which the committed positions wait for.
+        world.publisher.renew()
+        life = begin(world.source, world.store, batch.assigned, batch.generation, world.start)
+        self._turn = Turn(
+            life=life,
+            store=world.store,
+            publisher=world.publisher,
+            clock=world.clock,
+            rules=world.rules,
+            started_at=self._started_at,
+            cache_max=world.cache_max,
+            sweeps=world.sweeps,
+        )
+        self.life = life
+        log.info("reads", partitions=life.partitions, positions=life.read, catching_up=not life.caught_up)

@@ -1,0 +1,356 @@
+# kafka-python ships no types.
+# mypy: disable-error-code="no-untyped-call"
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+
+import msgspec
+import pytest
+from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
+
+from projector.adapters.kafka import KafkaSettings, KafkaSource
+from projector.adapters.kafka import source as module
+from projector.errors import Doubt, Fenced, Unavailable, WrongInput
+from projector.ports import Batch, Committed, Span
+
+from tests.adapters.kafka.polling import assigned, begun, places, poll_until, read_to_end, values
+from tests.services.process import free_port
+from tests.services.topics import Topics
+
+NewSource = Callable[..., KafkaSource]
+
+
+@contextmanager
+def transactional(kafka: Topics, transactional_id: str) -> Iterator[KafkaProducer]:
+    producer = KafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=transactional_id, retry_backoff_ms=10)
+    try:
+        producer.init_transactions()
+        yield producer
+    finally:
+        producer.close()
+
+
+def test_a_new_generation_brings_no_records_before_begin_at(
+    kafka: Topics, settings: KafkaSettings, new_source: NewSource
+) -> None:
+    kafka.send(settings.input_topic, [(None, b"a")], partition=0)
+    source = new_source()
+
+    first = assigned(source)
+    second = source.poll()
+
+    assert first.assigned == second.assigned == (0, 1)
+    assert first.generation == second.generation > 0
+    assert not first.records
+    assert not second.records
+    assert not second.at_end
+
+
+def test_records_come_from_where_begin_at_says(kafka: Topics, settings: KafkaSettings, new_source: NewSource) -> None:
+    kafka.send(settings.input_topic, [(None, b"%d" % i) for i in range(5)], partition=0)
+    kafka.send(settings.input_topic, [("k", b"other")], partition=1, timestamp_ms=1234)
+    source = new_source()
+    assigned(source)
+
+    source.begin_at({0: 3, 1: 0})
+    batches = read_to_end(source)
+
+    assert values(batches) == [b"3", b"4", b"other"]
+    assert places(batches) == {0: 5, 1: 1}
+    (other,) = [record for batch in batches for record in batch.records if record.partition == 1]
+    assert (other.offset, other.timestamp, other.key, list(other.headers)) == (0, 1234, b"k", [])
+
+
+def test_a_partition_that_was_not_begun_stays_silent(
+    kafka: Topics, settings: KafkaSettings, new_source: NewSource
+) -> None:
+    kafka.send(settings.input_topic, [(None, b"a")], partition=0)
+    kafka.send(settings.input_topic, [(None, b"b")], partition=1)
+    source = new_source()
+    assigned(source)
+
+    source.begin_at({1: 0})
+    batches = poll_until(source, lambda batch: 1 in batch.at_end)
+
+    assert values(batches) == [b"b"]
+    assert places(batches) == {1: 1}
+
+
+def test_an_empty_partition_is_at_its_end_only_after_the_broker_has_said_so(new_source: NewSource) -> None:
+    source = new_source()
+
+    batches = [begun(source), *read_to_end(source)]
+
+    assert [batch.at_end for batch in batches[:1]] == [frozenset()]
+    assert batches[-1].at_end == {0, 1}
+    assert places(batches) == {}
+
+
+def test_records_that_wait_in_the_client_keep_a_partition_from_its_end(
+    kafka: Topics, settings: KafkaSettings, new_source: NewSource
+) -> None:
+    kafka.send(settings.input_topic, [(None, b"%d" % i) for i in range(9)], partition=0)
+    source = new_source(msgspec.structs.replace(settings, extra={"max_poll_records": 4}))
+    begun(source)
+
+    batches = read_to_end(source)
+
+    ends = [0 in batch.at_end for batch in batches if batch.records]
+    assert values(batches) == [b"%d" % i for i in range(9)]
+    assert ends == [False, False, True]
+
+
+def test_the_end_of_a_committed_transaction_is_passed(
+    kafka: Topics, settings: KafkaSettings, new_source: NewSource, unique_name: Callable[[str], str]
+) -> None:
+    with transactional(kafka, unique_name("writer")) as producer:
+        producer.begin_transaction()
+        producer.send(settings.input_topic, b"a", partition=0)
+        producer.commit_transaction()
+    source = new_source()
+    begun(source)
+
+    batches = read_to_end(source)
+
+    assert values(batches) == [b"a"]
+    assert places(batches) == {0: 2}
+    assert source.spans([0]) == {0: Span(0, 2)}
+
+
+def test_an_aborted_transaction_is_passed_and_not_seen(
+    kafka: Topics, settings: KafkaSettings, new_source: NewSource, unique_name: Callable[[str], str]
+) -> None:
+    with transactional(kafka, unique_name("writer")) as producer:
+        producer.begin_transaction()
+        producer.send(settings.input_topic, b"never", partition=0)
+        producer.flush()
+        producer.abort_transaction()
+    source = new_source()
+    begun(source)
+
+    batches = read_to_end(source)
+
+    assert values(batches) == []
+    assert places(batches) == {0: 2}
+
+
+def test_what_an_open_transaction_holds_back_does_not_keep_a_partition_from_its_end(
+    kafka: Topics, settings: KafkaSettings, new_source: NewSource, unique_name: Callable[[str], str]
+) -> None:
+    kafka.send(settings.input_topic, [(None, b"before")], partition=0)
+    source = new_source()
+    begun(source)
+    with transactional(kafka, unique_name("writer")) as producer:
+        producer.begin_transaction()
+        producer.send(settings.input_topic, b"held", partition=0)
+        producer.flush()
+        kafka.send(settings.input_topic, [(None, b"behind")], partition=0)
+
+        held = read_to_end(source)
+        producer.commit_transaction()
+        released = poll_until(source, lambda batch: batch.next.get(0, 0) == 4)
+
+    assert values(held) == [b"before"]
+    assert values(released) == [b"held", b"behind"]
+    assert 0 in released[-1].at_end
+
+
+def test_asking_the_broker_finds_the_same_ends(
+    kafka: Topics,
+    settings: KafkaSettings,
+    new_source: NewSource,
+    unique_name: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("projector.adapters.kafka.reading.TESTED", ())
+    with transactional(kafka, unique_name("writer")) as producer:
+        producer.begin_transaction()
+        producer.send(settings.input_topic, b"a", partition=0, headers=[("h", b"v")])
+        producer.commit_transaction()
+    source = new_source()
+    begun(source)
+
+    batches = read_to_end(source)
+
+    assert type(source._ends).__name__ == "AskedEnds"
+    assert values(batches) == [b"a"]
+    assert places(batches) == {0: 2}
+    (record,) = [record for batch in batches for record in batch.records]
+    assert list(record.headers) == [("h", b"v")]
+
+
+def test_each_change_of_the_assignment_is_a_new_generation(new_source: NewSource) -> None:
+    one, other = new_source(), new_source()
+    alone = begun(one)
+
+    def shared(batch: Batch) -> bool:
+        seen = one.poll()
+        return len(seen.assigned) == 1 and len(batch.assigned) == 1
+
+    half = poll_until(other, shared)[-1]
+    mine = one.poll()
+    one.begin_at(dict.fromkeys(mine.assigned, 0))
+    read_to_end(one)
+    other.close()
+    again = poll_until(one, lambda batch: batch.assigned == (0, 1))[-1]
+
+    assert set(mine.assigned) | set(half.assigned) == {0, 1}
+    assert alone.generation < mine.generation < again.generation
+    assert not again.at_end
+
+
+def test_records_fetched_before_a_rebalance_are_not_delivered_after_it(
+    kafka: Topics, settings: KafkaSettings, new_source: NewSource
+) -> None:
+    few = msgspec.structs.replace(settings, extra={"max_poll_records": 1})
+    kafka.send(settings.input_topic, [(None, b"%d" % i) for i in range(50)], partition=0)
+    one, other = new_source(few), new_source()
+    begun(one)
+    poll_until(one, lambda batch: bool(batch.records))
+
+    changed = poll_until(one, lambda batch: other.poll() is not None and len(batch.assigned) == 1)
+    after = [batch for batch in changed if batch.generation == changed[-1].generation]
+
+    assert not any(batch.records for batch in after)
+
+
+def test_a_partition_that_is_not_ours_cannot_be_begun(new_source: NewSource) -> None:
+    source = new_source()
+    assigned(source)
+
+    with pytest.raises(Doubt, match="assigned"):
+        source.begin_at({2: 0})
+
+
+def test_an_offset_that_the_log_does_not_have_is_a_doubt_and_reading_can_begin_again(
+    kafka: Topics, settings: KafkaSettings, new_source: NewSource
+) -> None:
+    kafka.send(settings.input_topic, [(None, b"a")], partition=0)
+    source = new_source()
+    assigned(source)
+    source.begin_at({0: 7, 1: 0})
+
+    with pytest.raises(Doubt, match=settings.input_topic):
+        poll_until(source, lambda _: False)
+    held = source.poll()
+    source.begin_at({0: 0, 1: 0})
+    batches = read_to_end(source)
+
+    assert not held.records
+    assert held.assigned == (0, 1)
+    assert values(batches) == [b"a"]
+
+
+def test_a_member_that_the_group_has_lost_is_a_doubt(new_source: NewSource) -> None:
+    source = new_source()
+    begun(source)
+    read_to_end(source)
+    coordinator = source._consumer._coordinator
+
+    # As the client does by itself after a heartbeat that was refused.
+    coordinator._generation = coordinator._generation.__class__(-1, "", None)
+
+    with pytest.raises(Doubt, match="no settled member"):
+        poll_until(source, lambda _: False)
+
+
+def test_the_metadata_of_a_batch_names_member_and_generation(settings: KafkaSettings, new_source: NewSource) -> None:
+    source = new_source()
+    begun(source)
+
+    group = read_to_end(source)[-1].group
+
+    assert group.group_id == settings.group_id
+    assert group.generation_id >= 0
+    assert group.member_id
+
+
+def test_committed_gives_offset_and_metadata_and_leaves_out_what_has_none(new_source: NewSource) -> None:
+    source = new_source()
+    begun(source)
+    group = read_to_end(source)[-1].group
+
+    source.commit({1: Committed(17, "[1,2]")}, group)
+
+    assert source.committed([0, 1]) == {1: Committed(17, "[1,2]")}
+
+
+def test_committed_waits_for_a_pending_transaction(
+    kafka: Topics, settings: KafkaSettings, new_source: NewSource, unique_name: Callable[[str], str]
+) -> None:
+    source = new_source()
+    begun(source)
+    group = read_to_end(source)[-1].group
+    with transactional(kafka, unique_name("other")) as producer, ThreadPoolExecutor(1) as thread:
+        producer.begin_transaction()
+        place = {TopicPartition(settings.input_topic, 0): OffsetAndMetadata(5, "m", -1)}
+        producer.send_offsets_to_transaction(place, group)
+
+        answer = thread.submit(source.committed, [0])
+        with pytest.raises(TimeoutError):
+            answer.result(timeout=0.5)
+        producer.commit_transaction()
+
+        assert answer.result(timeout=20) == {0: Committed(5, "m")}
+
+
+def test_committed_does_not_wait_for_ever(
+    kafka: Topics,
+    settings: KafkaSettings,
+    new_source: NewSource,
+    unique_name: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "COMMITTED_TIMEOUT_MS", 300)
+    source = new_source()
+    begun(source)
+    group = read_to_end(source)[-1].group
+    with transactional(kafka, unique_name("other")) as producer:
+        producer.begin_transaction()
+        place = {TopicPartition(settings.input_topic, 0): OffsetAndMetadata(5, "m", -1)}
+        producer.send_offsets_to_transaction(place, group)
+
+        with pytest.raises(Unavailable, match="committed positions"):
+            source.committed([0])
+
+        producer.abort_transaction()
+
+
+def test_a_commit_for_another_generation_is_fenced(new_source: NewSource) -> None:
+    source = new_source()
+    begun(source)
+    group = read_to_end(source)[-1].group
+
+    with pytest.raises(Fenced):
+        source.commit({0: Committed(1, "")}, group._replace(generation_id=group.generation_id - 1))
+
+    assert source.committed([0]) == {}
+
+
+def test_times_are_found_as_offsets(kafka: Topics, settings: KafkaSettings, new_source: NewSource) -> None:
+    for at in (1000, 2000, 3000):
+        kafka.send(settings.input_topic, [(None, b"x")], partition=0, timestamp_ms=at)
+    source = new_source()
+
+    assert source.offsets_at([0, 1], 1500) == {0: 1, 1: 0}
+    assert source.offsets_at([0, 1], 9000) == {0: 3, 1: 0}
+    assert source.offsets_at([0, 1], -1) == {0: 0, 1: 0}
+    assert source.spans([0, 1]) == {0: Span(0, 3), 1: Span(0, 0)}
+    assert source.partitions() == (0, 1)
+
+
+def test_a_missing_topic_says_how_to_make_it(
+    settings: KafkaSettings, new_source: NewSource, unique_name: Callable[[str], str]
+) -> None:
+    source = new_source(msgspec.structs.replace(settings, input_topic=unique_name("none")))
+
+    with pytest.raises(WrongInput, match="projector doctor --create-topics"):
+        source.partitions()
+
+
+def test_a_broker_that_is_not_there_is_unavailable() -> None:
+    nobody = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}", extra={"bootstrap_timeout_ms": "300"})
+
+    with pytest.raises(Unavailable, match="127.0.0.1"):
+        KafkaSource(nobody)
