@@ -5,7 +5,7 @@ from msgspec import Struct
 
 from projector.errors import Doubt, Unavailable
 from projector.life import Life, Start, begin
-from projector.ports import Batch, Clock, Publisher, Source, Store
+from projector.ports import Batch, Clock, Partition, Publisher, Source, Store
 from projector.rules import Rules
 from projector.turn import Done, Turn
 
@@ -23,6 +23,9 @@ class World(Struct, frozen=True):
     start: Start = Start()
     cache_max: int = 50_000
     sweeps: bool = True
+    """Delete what is no longer held; a replay shows every session."""
+    started_at: int | None = None
+    """The wall clock at start (ms), where that is not what `clock` says."""
 
 
 class Worker:
@@ -30,9 +33,11 @@ class Worker:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._started_at = world.clock.now()
+        self._started_at = world.clock.now() if world.started_at is None else world.started_at
         self._turn: Turn | None = None
         self.life: Life | None = None
+        self.at_end: frozenset[Partition] = frozenset()
+        """Partitions that the last turn found read to their end."""
 
     def step(self) -> Done | None:
         """Poll once and do what follows; None if that was no turn: a life began or ended, or nothing is assigned.
@@ -58,7 +63,9 @@ class Worker:
             if batch.assigned:
                 self._begin(batch)
             return None
-        return self._turn.run(batch)
+        done = self._turn.run(batch)
+        self.at_end = batch.at_end
+        return done
 
     def _begin(self, batch: Batch) -> None:
         world = self._world

@@ -9,6 +9,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count, repeat
+from pathlib import Path
 from typing import IO, NamedTuple, Protocol, cast
 
 import zstandard
@@ -92,14 +93,14 @@ class FileSource:
     def partitions(self) -> tuple[Partition, ...]:
         return tuple(range(len(self.files)))
 
-    def committed(self, partitions: Iterable[Partition]) -> Mapping[Partition, Committed]:
+    def committed(self, partitions: Iterable[Partition]) -> Mapping[Partition, Committed]:  # noqa: ARG002 - of the port
         """A replay commits nothing."""
         return {}
 
     def spans(self, partitions: Iterable[Partition]) -> Mapping[Partition, Span]:
         return dict.fromkeys(partitions, Span(0, END_UNKNOWN))
 
-    def offsets_at(self, partitions: Iterable[Partition], ms: int) -> Mapping[Partition, Offset]:
+    def offsets_at(self, partitions: Iterable[Partition], ms: int) -> Mapping[Partition, Offset]:  # noqa: ARG002
         """Lines have no timestamps of their own, so none can be left out."""
         return dict.fromkeys(partitions, 0)
 
@@ -243,7 +244,7 @@ def _why_not(name: str) -> str | None:
     if name == STDIN:
         return None
     try:
-        mode = os.stat(name).st_mode
+        mode = Path(name).stat().st_mode
     except (OSError, ValueError) as error:
         return (error.strerror if isinstance(error, OSError) else None) or str(error)
     if stat.S_ISDIR(mode):
@@ -254,14 +255,14 @@ def _why_not(name: str) -> str | None:
 def _opened(name: str) -> IO[bytes]:
     """Unbuffered: it is read in large blocks. Standard input is left open behind us."""
     if name == STDIN:
-        return open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115 - closed by the caller
-    return cast("IO[bytes]", open(name, "rb", buffering=0))  # noqa: SIM115 - likewise
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    return cast("IO[bytes]", Path(name).open("rb", buffering=0))
 
 
 def _total(files: Sequence[str]) -> int | None:
     total = 0
     for name in files:
-        status = None if name == STDIN else os.stat(name)
+        status = None if name == STDIN else Path(name).stat()
         if status is None or not stat.S_ISREG(status.st_mode):
             return None
         total += status.st_size

@@ -6,6 +6,8 @@ from base64 import b64encode
 from codecs import getincrementaldecoder
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import IO, Any, Self
 
 import msgspec
@@ -37,7 +39,7 @@ class Output:
         if name != STDOUT and any(_is_same(name, one) for one in inputs):
             raise WrongInput(f"{name} is an input: writing to it would delete it. Name another output")
         try:
-            self._file: IO[bytes] = sys.stdout.buffer if name == STDOUT else open(name, "wb")  # noqa: SIM115 - in close
+            self._file: IO[bytes] = sys.stdout.buffer if name == STDOUT else Path(name).open("wb")  # noqa: SIM115 - closed in `close`
         except (OSError, ValueError) as error:
             raise WrongInput(f"cannot write to {self.name}: {_why(error)}") from error
         self._is_ours = name != STDOUT
@@ -56,7 +58,8 @@ class Output:
             raise self._failed(error) from error
         finally:
             if self._is_ours:
-                self._drop()
+                with suppress(OSError):  # It flushes again; that this failed has been said already.
+                    self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -65,14 +68,9 @@ class Output:
         self.close()
 
     def _failed(self, error: OSError) -> Unavailable:
+        if not self._is_ours:  # Or what is left of it would fail once more at the end of the process.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._file.fileno())
         return Unavailable(f"writing to {self.name} failed: {_why(error)}. What it holds is not complete")
-
-    def _drop(self) -> None:
-        try:
-            self._file.close()
-        except OSError:
-            # Closing flushes again; that it failed has been said already.
-            self._file = open(os.devnull, "wb")  # noqa: SIM115 - takes what a second `close` would flush
 
 
 class _Reject(Struct, rename="camel"):
@@ -84,9 +82,9 @@ class _Reject(Struct, rename="camel"):
     partition: int
     offset: int
     timestamp: int | None
-    key: str | None | UnsetType = UNSET
+    key: str | UnsetType | None = UNSET
     key_base64: str | UnsetType = UNSET
-    value: str | None | UnsetType = UNSET
+    value: str | UnsetType | None = UNSET
     value_base64: str | UnsetType = UNSET
     truncated: int | UnsetType = UNSET
     """The bytes of a value that was cut, or left out."""
@@ -114,8 +112,8 @@ class ReplayPublisher:
         self,
         changes: Sequence[Change],
         rejects: Sequence[Refused],
-        positions: Mapping[Partition, Committed],
-        group: Any,
+        positions: Mapping[Partition, Committed],  # noqa: ARG002 - of the port
+        group: Any,  # noqa: ARG002
     ) -> None:
         for change in changes:
             if change.session is None:
@@ -166,7 +164,7 @@ def _detail(refused: Refused, size: int) -> str:
     return refused.detail
 
 
-def _text(data: bytes | None) -> tuple[str | None | UnsetType, str | UnsetType]:
+def _text(data: bytes | None) -> tuple[str | UnsetType | None, str | UnsetType]:
     """As text if it is UTF-8, a character that was cut at its end aside; else as base64."""
     if data is None:
         return None, UNSET
@@ -177,7 +175,7 @@ def _text(data: bytes | None) -> tuple[str | None | UnsetType, str | UnsetType]:
 
 
 def _is_same(name: str, other: str) -> bool:
-    return other != STDIN and os.path.exists(name) and os.path.samefile(name, other)
+    return other != STDIN and Path(name).is_file() and Path(name).samefile(other)
 
 
 def _why(error: Exception) -> str:

@@ -12,6 +12,7 @@ Keys, under the namespace `ns`; their names are stored, so a change is a migrati
 
 import os
 import random
+from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from hashlib import sha1
@@ -29,7 +30,8 @@ from projector.ports import Conflict, Offset, Overtaken, Partition, Position, Sa
 from projector.track import FORMAT, Due, NewerFormatError, Track, TrackKey, decode_track, encode_track
 
 TOKEN_BYTES = 12
-"""8 of chance for each life of a store, 4 that count its writes; save.lua knows the number too."""
+"""8 letters of chance for each life of a store, 4 that count its writes; save.lua knows the number too. They are ASCII
+because Redis's msgpack knows texts only."""
 LOAD_MAX = 4000
 """Tracks read by one command: some MB."""
 CLUSTER_SHARDS = 48
@@ -45,7 +47,7 @@ class _Request(Struct):
     """Partition, offset or -1."""
     seen: list[int]
     """Partition, offset: other workers' positions, which may not have gone down."""
-    tokens: list[bytes]
+    tokens: list[str]
     """Of all tracks that take part, those that are written first; empty: it is not there."""
     positions: list[int]
     """Partition, offset, clock."""
@@ -53,11 +55,11 @@ class _Request(Struct):
     due_set: list[tuple[Partition, list[int | str]]]
     """By partition: ms, track, ms, track."""
     notes: list[tuple[Partition, list[str]]]
-    clear_notes: list[int | str | bytes]
+    clear_notes: list[int | str]
     """Partition, track, token."""
     move_due: list[tuple[Any, ...]]
     """Track, token, partition, ms, and where it goes: partition, ms."""
-    sweep: list[str | bytes]
+    sweep: list[str]
     """Track, token."""
     clocks: list[int]
     """Partition, end clock."""
@@ -92,7 +94,7 @@ class RedisStore:
         # A save that is sent twice looks like a second owner's.
         self._writer = connect(url, clustered=clustered, retries=0, run_ids=self._run_ids, options=options)
         self._seen: list[dict[Partition, Position]] = [{} for _ in range(shards)]
-        self._life, self._writes = os.urandom(8), 0
+        self._life, self._writes = b64encode(os.urandom(6)), 0
         self._save, self._claim, self._release = _Script("save.lua"), _Script("claim.lua"), _Script("release.lua")
 
     def shard_of(self, key: TrackKey) -> int:
@@ -127,8 +129,8 @@ class RedisStore:
         names = [key for key, _, _ in written]
         names += [key for key, _, track in write.tracks if track is None]
         request = self._request(shard, write)
-        request.tokens = [was or b"" for _, was, _ in written]
-        request.tokens += [was or b"" for _, was, track in write.tracks if track is None]
+        request.tokens = [_ascii(was) for _, was, _ in written]
+        request.tokens += [_ascii(was) for _, was, track in write.tracks if track is None]
         prefix = self._key(shard, "t:")
         keys = [self._key(shard, "pos"), *[prefix + name for name in names]]
         records = [token + encode_track(track) for _, _, track in written]
@@ -159,12 +161,12 @@ class RedisStore:
                 (comes.partition, part) for key, _, comes in write.due if comes is not None for part in (comes.at, key)
             ),
             notes=_grouped(write.notes),
-            clear_notes=[part for note in write.clear_notes for part in note],
+            clear_notes=[part for one, key, token in write.clear_notes for part in (one, key, _ascii(token))],
             move_due=[
-                (key, token, *_both(fired), *(() if moved is None else _both(moved)))
+                (key, _ascii(token), *_both(fired), *(() if moved is None else _both(moved)))
                 for key, token, fired, moved in write.move_due
             ],
-            sweep=[part for swept in write.sweep for part in swept],
+            sweep=[part for key, token in write.sweep for part in (key, _ascii(token))],
             clocks=[n for one in write.clocks.items() for n in one],
         )
 
@@ -213,9 +215,9 @@ class RedisStore:
     def _next_token(self) -> Token:
         """One for all tracks of a write: tokens are compared track by track."""
         self._writes += 1
-        if self._writes == 1 << 32:
-            self._life, self._writes = os.urandom(8), 1
-        return Token(self._life + self._writes.to_bytes(4, "big"))
+        if self._writes == 1 << 24:
+            self._life, self._writes = b64encode(os.urandom(6)), 1
+        return Token(self._life + b64encode(self._writes.to_bytes(3, "big")))
 
     def _stored(self, key: TrackKey, record: bytes | None) -> Stored | None:
         if record is None:
@@ -251,6 +253,10 @@ def _saved(
         for key, at in zip(entries[::2], entries[1::2], strict=True)
     }
     return Saved(positions, tokens, noted, fired)
+
+
+def _ascii(token: Token | None) -> str:
+    return "" if token is None else token.decode("ascii")
 
 
 def _both(due: Due) -> tuple[Partition, int]:

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from projector import schemas as documents
+from projector.cli import exits
+from projector.errors import WrongInput
 from projector.schemas.model import VERSION
 
 Output = Annotated[Path, typer.Option(help="The folder to write to.", file_okay=False)]
@@ -27,12 +29,19 @@ def schemas(output: Output = Path("schemas"), check: Check = False) -> None:
     if check:
         for path in differing:
             print(_difference(path, wanted, there))
-        raise typer.Exit(code=1 if differing else 0)
+        raise typer.Exit(code=exits.FAILED if differing else exits.DONE)
     for path in differing:
         if path in wanted:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(wanted[path].encode())
+            _write(path, wanted[path])
     print(f"{len(wanted)} files in {output}, {sum(path in wanted for path in differing)} of them written")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text.encode())
+    except OSError as failed:
+        raise WrongInput(f"--output: {path} cannot be written: {failed.strerror}") from failed
 
 
 def _difference(path: Path, wanted: dict[Path, str], there: set[Path]) -> str:

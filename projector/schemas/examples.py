@@ -189,7 +189,6 @@ def _tombstone_headers() -> Message:
         "ce_id": f"9c1d33c0-visit/{revision}",
         "ce_source": CE_SOURCE.decode(),
         "ce_type": CE_TYPE_TOMBSTONE.decode(),
-        "ce_time": "2025-06-10T08:03:10.000Z",
         "ce_specversion": "1.0",
     }
 

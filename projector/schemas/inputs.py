@@ -57,7 +57,7 @@ EVENT_TYPES: dict[str, EventType] = {
     "WebEvent": EventType(events.WebEvent, ("webEvent",), _needs_event_name),
     "AppEvent": EventType(events.AppEvent, ("appEvent",), _needs_event_name),
     "CustomEvent": EventType(events.CustomEvent, ("customEvent",), _needs_event_name),
-    "Heartbeat": EventType(events.Heartbeat, id_required=True),
+    "Heartbeat": EventType(events.Heartbeat, id_required=False),
     "SessionEnded": EventType(events.SessionEnded),
     "OutcomeAchievedEvent": EventType(events.OutcomeAchievedEvent, ("outcomeAchievedEvent",), _needs_outcome),
     "SegmentAssignmentEvent": EventType(events.SegmentAssignmentEvent, ("segmentAssignmentEvent",), _needs_segment),

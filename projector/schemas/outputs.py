@@ -134,7 +134,6 @@ def _cloud_event(kind: bytes) -> dict[str, Schema]:
         "ce_id": text("`{session id}/{revision}`."),
         "ce_source": {"const": CE_SOURCE.decode()},
         "ce_type": {"const": kind.decode()},
-        "ce_time": {**TIME, "description": "When it came about, UTC."},
         "ce_specversion": {"const": "1.0"},
     }
 
@@ -145,6 +144,7 @@ def _snapshot_headers() -> Schema:
         "projector.schema": {"const": SCHEMA, "description": "The version of the snapshot's schema."},
         "content-type": {"const": "application/json"},
         **_cloud_event(CE_TYPE),
+        "ce_time": {**TIME, "description": "The last activity, or the end where that is later."},
     }
     return _headers("Beside a snapshot.", required, {})
 
@@ -184,25 +184,26 @@ def _reason() -> Schema:
 def _reject() -> Schema:
     """A line of `projector replay --rejects FILE` (contract §9)."""
     number = {"type": "integer", "minimum": 0}
+    maybe_text = {"type": ["string", "null"]}
+    coded = "of bytes that are no UTF-8."
     properties: dict[str, Any] = {
         "reason": _reason(),
-        "detail": text("What is wrong where, for a person."),
+        "detail": {**maybe_text, "description": "What is wrong where, for a person; null where content is hidden."},
         "topic": text("The topic, or the file as named."),
         "partition": {**number, "description": "Of the topic, or the number of the file."},
         "offset": {**number, "description": "Of the record, or the line, from 0."},
-        "timestamp": {
-            "type": ["integer", "null"],
-            "description": "Of the record, ms since the epoch; files have none.",
-        },
-        "key": {"type": ["string", "null"]},
-        "value": text("As it came."),
-        "valueBase64": text("In place of `value` where that is no UTF-8.", contentEncoding="base64"),
+        "timestamp": {"type": ["integer", "null"], "description": "Of the record, ms since the epoch; lines have none."},
+        "key": maybe_text,
+        "keyBase64": text(f"In place of `key` {coded}", contentEncoding="base64"),
+        "value": {**maybe_text, "description": "As it came, cut at 64 KiB."},
+        "valueBase64": text(f"In place of `value` {coded}", contentEncoding="base64"),
+        "truncated": {**number, "description": "The value's size in bytes, where it was cut or left out."},
     }
     return {
         "title": "Reject",
         "description": "A rejected record as `projector replay --rejects` writes it, one a line.",
         "type": "object",
-        "required": ["reason", "topic", "partition", "offset", "timestamp", "key"],
+        "required": ["reason", "detail", "topic", "partition", "offset", "timestamp"],
         "properties": properties,
-        "not": {"required": ["value", "valueBase64"]},
+        "additionalProperties": False,
     }

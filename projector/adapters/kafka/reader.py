@@ -21,11 +21,13 @@ from projector.ports import Batch, Committed, Offset, Partition, Span
 class TopicReader:
     """Begins at the beginning, or at the first record of `since` (ms); `begin_at` may place it elsewhere."""
 
-    def __init__(self, settings: KafkaSettings, *, since: int | None = None) -> None:
+    def __init__(self, settings: KafkaSettings, *, since: int | None = None, records_max: int | None = None) -> None:
+        """`records_max`: how many records a poll may bring."""
         self.topic = settings.input_topic
         self._where = settings.bootstrap_servers
         with asking(f"read {self.topic}", self._where):
-            self._consumer = KafkaConsumer(**consumer_options(settings))
+            at_once = {} if records_max is None else {"max_poll_records": records_max}
+            self._consumer = KafkaConsumer(**consumer_options(settings) | at_once)
         ends_of(self._consumer, self.topic)  # For its fast way of reading; the ends are those of the start.
         try:
             self._place(since)
@@ -53,6 +55,11 @@ class TopicReader:
             assigned=tuple(self._ends),
             generation=1,
         )
+
+    def progress(self) -> tuple[int, int]:
+        """Records read, and how many there are."""
+        read = sum(self._next[one] - self._begins[one] for one in self._ends)
+        return read, sum(self._ends[one] - self._begins[one] for one in self._ends)
 
     def partitions(self) -> tuple[Partition, ...]:
         return tuple(self._ends)
