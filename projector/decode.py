@@ -269,7 +269,12 @@ _NO_PAGE = Page()
 
 
 def _page(page: Page | None, where: str) -> Page | None:
-    if page is None or page.url is not None:
+    """A page with an address; an empty list or a null in one is absent like any other null."""
+    if page is None:
+        return None
+    if page.breadcrumb is not None:
+        page.breadcrumb = [crumb for crumb in page.breadcrumb if crumb is not None] or None
+    if page.url is not None:
         return page
     if page == _NO_PAGE:  # An object with no non-null member carries nothing.
         return None
@@ -386,6 +391,6 @@ def _event_time(ms: float | None) -> int:
     return int(ms)
 
 
-def _only(ids: list[str] | None) -> str | None:
+def _only(ids: list[str | None] | None) -> str | None:
     named = [one for one in ids or () if one]
     return named[0] if len(named) == 1 else None

@@ -80,7 +80,7 @@ class Page(Model):
     lang: str | None = None
     pathname: str | None = None
     query_string: str | None = None
-    breadcrumb: list[str] | None = None
+    breadcrumb: list[str | None] | None = None
 
 
 class Campaign(Model):
@@ -229,7 +229,7 @@ class ConversationEvent(Model):
     direction: str | None = None
     subject: str | None = None
     message_type: str | None = None
-    conversation_external_contact_ids: list[str] | None = None
+    conversation_external_contact_ids: list[str | None] | None = None
     external_contact_id: str | None = None
     journey_context: JourneyContext | None = None
     disconnect_type: str | None = None

@@ -160,6 +160,7 @@ def _serve(task: Task, numbers: Any, stop: _Stop) -> None:
 
 def _step(worker: Worker, numbers: Any, until: Mapping[Partition, Offset] | None) -> None:
     numbers[BEAT] = began = time.monotonic()
+    before = worker.life
     try:
         done = worker.step()
     except Unavailable as gone:
@@ -167,6 +168,8 @@ def _step(worker: Worker, numbers: Any, until: Mapping[Partition, Offset] | None
         time.sleep(RETRY_S)
         return
     life = worker.life
+    if life is not None and life is not before:
+        log.info("reads", partitions=life.partitions, positions=life.read, catching_up=not life.caught_up)
     if done is not None and life is not None:
         metrics.count_turn(done, life, time.monotonic() - began)
     if until is not None:

@@ -83,4 +83,3 @@ class Worker:
             sweeps=world.sweeps,
         )
         self.life = life
-        log.info("reads", partitions=life.partitions, positions=life.read, catching_up=not life.caught_up)

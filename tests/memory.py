@@ -123,7 +123,7 @@ def play(
     clock = StillClock()
     source = MemorySource(log, sizes)
     publisher = MemoryPublisher(source, rules)
-    worker = Worker(World(source, EmbeddedStore(lend=True), publisher, clock, rules, sweeps=False))
+    worker = Worker(World(source, EmbeddedStore(lend=True), publisher, clock, rules, sweeps=False, started_at=as_of))
     worker.step()
     while any(source.at[one] < len(held) for one, held in log.items()):
         worker.step()

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
-from typer.testing import CliRunner
 
 from projector import schemas as documents
-from projector.cli.schemas import schemas as command
+from projector.adapters.file_output import Output, ReplayPublisher
+from projector.adapters.kafka.outgoing import reject_record, snapshot_record
 from projector.decode import Reason, Rejected, decode
-from projector.errors import WrongInput
+from projector.ports import Change, Refused
 from projector.rules import Rules
 from projector.schemas import examples, inputs
 from projector.session import new_session
 from projector.snapshot import Snapshot, headers_of
+from tests.memory import MemoryRecord
 from tests.oracle.replay import replay
 from tests.strategies import conversation_event, external_event, journey_event, raw_event
 
@@ -87,41 +87,6 @@ def test_a_text_with_short_lists_holds_the_same_document() -> None:
 
     assert json.loads(documents.text_of(tricky)) == tricky
     assert all(json.loads(documents.text_of(document)) == document for document in documents.documents().values())
-
-
-def run(*arguments: str) -> tuple[int, str]:
-    app = typer.Typer()
-    app.command()(command)
-    result = CliRunner().invoke(app, arguments)
-    return result.exit_code, result.output
-
-
-def test_the_command_writes_what_its_check_accepts(tmp_path: Path) -> None:
-    assert run("--output", str(tmp_path), "--check")[0] == 1
-    assert run("--output", str(tmp_path))[0] == 0
-    assert run("--output", str(tmp_path), "--check") == (0, "")
-
-
-def test_the_check_names_the_files_that_differ_and_writes_nothing(tmp_path: Path) -> None:
-    run("--output", str(tmp_path))
-    changed, gone, strange = (tmp_path / "v1" / name for name in ("asyncapi.json", "reject.schema.json", "old.json"))
-    changed.write_text("{}")
-    gone.unlink()
-    strange.write_text("{}")
-
-    code, told = run("--output", str(tmp_path), "--check")
-
-    assert code == 1
-    assert [line.rpartition(": ")[0] for line in told.splitlines()] == sorted(map(str, (changed, gone, strange)))
-    assert changed.read_text() == "{}"
-    assert not gone.exists()
-
-
-def test_a_folder_that_cannot_be_written_is_wrong_input(tmp_path: Path) -> None:
-    (tmp_path / "v1").write_text("a file in the folder's place")
-
-    with pytest.raises(WrongInput, match="cannot be written"):
-        command(output=tmp_path)
 
 
 # ---- the schemas themselves ------------------------------------------------------------------------------------------
@@ -318,9 +283,7 @@ def test_the_example_snapshots_are_what_the_example_events_give() -> None:
     assert sorted(without_short_id, key=lambda session: session["createdDate"]) == sessions
 
 
-CHANGE = Change("s", 7, new_session("s"))
-WITHDRAWN = Change("s", 7, None, merged_into="t")
-REFUSED = Refused(ConsumerRecord(b"{" * 70_000), Reason.NOT_JSON, "cut off")
+REFUSED = Refused(MemoryRecord(3, 7, b"{" * 70_000, timestamp=1_749_542_600_250), Reason.NOT_JSON, "cut off")
 
 
 @pytest.mark.parametrize(
@@ -341,3 +304,17 @@ def test_the_headers_that_are_written_are_those_of_the_schema(name: str, headers
 @pytest.mark.parametrize("line", lines_of("rejects"))
 def test_an_expected_reject_is_valid(line: bytes) -> None:
     Draft202012Validator(SCHEMAS["reject"]).validate({**json.loads(line), "detail": "free"})
+
+
+@pytest.mark.parametrize("is_private", [False, True])
+def test_a_reject_that_replay_writes_is_valid(tmp_path: Path, *, is_private: bool) -> None:
+    coded = Refused(MemoryRecord(0, 1, b"\xff", key=b"\xff"), Reason.NOT_JSON, "bad UTF-8")
+    with Output(str(tmp_path / "rejects.jsonl")) as output:
+        publisher = ReplayPublisher(Rules(), topic_of=lambda _: "log", rejects=output, is_private=is_private)
+        publisher.publish([], [REFUSED, coded], {}, None)
+
+    lines = (tmp_path / "rejects.jsonl").read_bytes().splitlines()
+
+    assert len(lines) == 2
+    for line in lines:
+        Draft202012Validator(SCHEMAS["reject"]).validate(json.loads(line))

@@ -3,7 +3,7 @@
 from projector.enrich.campaign import campaign_of
 from projector.enrich.referrer import complete_referrer
 from projector.enrich.url import complete_page, parse_url
-from projector.events import AppEvent, Event, Page, WebEvent
+from projector.events import AppEvent, Campaign, Event, Page, WebEvent
 from projector.rules import Rules
 
 
@@ -13,12 +13,15 @@ def enrich(event: Event, rules: Rules) -> None:
     if not isinstance(payload, WebEvent | AppEvent):
         return
     page = payload.page
-    if rules.campaigns and page is not None and payload.mkt_campaign is None:
+    if rules.campaigns and page is not None and payload.mkt_campaign in (None, _NO_CAMPAIGN):
         payload.mkt_campaign = campaign_of(query_of(page))
     if rules.referrers and (payload.referrer is not None or payload.referrer_url is not None):
         payload.referrer = complete_referrer(payload.referrer, payload.referrer_url, page)
     if rules.url_parts and page is not None:
         payload.page = complete_page(page)
+
+
+_NO_CAMPAIGN = Campaign()
 
 
 def query_of(page: Page) -> str | None:

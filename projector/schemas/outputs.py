@@ -192,7 +192,10 @@ def _reject() -> Schema:
         "topic": text("The topic, or the file as named."),
         "partition": {**number, "description": "Of the topic, or the number of the file."},
         "offset": {**number, "description": "Of the record, or the line, from 0."},
-        "timestamp": {"type": ["integer", "null"], "description": "Of the record, ms since the epoch; lines have none."},
+        "timestamp": {
+            "type": ["integer", "null"],
+            "description": "Of the record, ms since the epoch; lines have none.",
+        },
         "key": maybe_text,
         "keyBase64": text(f"In place of `key` {coded}", contentEncoding="base64"),
         "value": {**maybe_text, "description": "As it came, cut at 64 KiB."},

@@ -44,6 +44,8 @@ class KafkaSource:
         self._next: dict[Partition, Offset] = {}
         """Where `begin_at` placed us, and how far we have read since; empty from a new assignment or a doubt on."""
         with asking("subscribe", self._where):
+            # Known before it is joined for: the first to join would else assign nothing, and a second rebalance follow.
+            self._consumer.partitions_for_topic(self.topic)
             self._consumer.subscribe(topics=[self.topic], listener=self._membership)
 
     def poll(self) -> Batch:
@@ -53,6 +55,7 @@ class KafkaSource:
         """
         try:
             with reading(self.topic):
+                self._keep_joining()
                 polled = self._consumer.poll(timeout_ms=POLL_MS)
             if self._membership.changes != self._generation:
                 self._generation = self._membership.changes
@@ -130,6 +133,16 @@ class KafkaSource:
             generation=self._generation,
             group=group,
         )
+
+    def _keep_joining(self) -> None:
+        """Goes on with a rebalance that the last poll had no time to finish.
+
+        One that began because the topic's metadata had changed is else forgotten in the middle: the client takes the
+        metadata for handled once it has assigned by it, and stays outside of the group without a heartbeat for ever.
+        """
+        coordinator = self._consumer._coordinator  # noqa: SLF001
+        if coordinator.rejoining:
+            coordinator.request_rejoin()
 
     def _hold(self) -> None:
         """Nothing is read until `begin_at`: what this poll had taken from the client is lost to us."""

@@ -215,6 +215,19 @@ def test_records_fetched_before_a_rebalance_are_not_delivered_after_it(
     assert not any(batch.records for batch in after)
 
 
+def test_a_rebalance_that_takes_longer_than_a_poll_is_finished(
+    kafka: Topics, settings: KafkaSettings, new_source: NewSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = new_source(msgspec.structs.replace(settings, extra={"metadata_max_age_ms": 200}))
+    begun(source)
+    monkeypatch.setattr(module, "POLL_MS", 1)
+
+    kafka.add_partitions(settings.input_topic, 5)
+    batches = poll_until(source, lambda batch: len(batch.assigned) == 5)
+
+    assert batches[-1].generation > batches[0].generation
+
+
 def test_a_partition_that_is_not_ours_cannot_be_begun(new_source: NewSource) -> None:
     source = new_source()
     assigned(source)

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from projector.adapters.embedded import EmbeddedStore
+from projector.ports import Saved, Write
+from projector.track import named_track
+from tests.adapters.store_contract import A, OwnershipContract, StoreContract, put, saved, track
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class TestInMemory(StoreContract, OwnershipContract):
+    @pytest.fixture
+    def store(self) -> Iterator[EmbeddedStore]:
+        store = EmbeddedStore()
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def sharded(self) -> Iterator[EmbeddedStore]:
+        store = EmbeddedStore(shards=4)
+        yield store
+        store.close()
+
+
+class TestOnDisk(StoreContract, OwnershipContract):
+    """A bound so low that nothing stays in memory."""
+
+    @pytest.fixture
+    def store(self) -> Iterator[EmbeddedStore]:
+        store = EmbeddedStore(memory_tracks_max=0)
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def sharded(self) -> Iterator[EmbeddedStore]:
+        store = EmbeddedStore(memory_tracks_max=0, shards=4)
+        yield store
+        store.close()
+
+
+class TestLending(StoreContract):
+    """As a replay uses it, some of it on disk."""
+
+    @pytest.fixture
+    def store(self) -> Iterator[EmbeddedStore]:
+        store = EmbeddedStore(memory_tracks_max=16, lend=True)
+        yield store
+        store.close()
+
+    @pytest.fixture
+    def sharded(self) -> Iterator[EmbeddedStore]:
+        store = EmbeddedStore(memory_tracks_max=2, lend=True, shards=4)
+        yield store
+        store.close()
+
+
+def test_a_lending_store_keeps_the_track_itself() -> None:
+    store = EmbeddedStore(lend=True)
+    mine = track(A)
+    saved(store, (A, None, mine))
+
+    loaded = store.load([A])[A]
+
+    assert loaded is not None
+    assert loaded.track is mine
+
+
+def test_memory_holds_no_more_tracks_than_its_bound() -> None:
+    store = EmbeddedStore(memory_tracks_max=100)
+    for i in range(1_000):
+        put(store, named_track(f"session-{i}"))
+
+        assert len(store._tracks) <= 100
+
+
+def test_the_tracks_that_were_used_last_stay_in_memory() -> None:
+    store = EmbeddedStore(memory_tracks_max=32)
+    put(store, A)
+    for i in range(100):
+        put(store, named_track(f"session-{i}"))
+        store.load([A])
+
+    assert A in store._tracks
+
+
+def test_a_track_written_after_it_was_on_disk_is_given_once_and_as_it_is_now() -> None:
+    store = EmbeddedStore(memory_tracks_max=4)
+    keys = [named_track(f"session-{i}") for i in range(20)]
+    for applied in (1, 2):
+        for key in keys:
+            put(store, key, applied)
+
+    assert sorted((key, one.applied[0]) for key, one in store.sessions()) == sorted((key, 2) for key in keys)
+
+
+def test_a_swept_track_is_not_found_on_disk() -> None:
+    store = EmbeddedStore(memory_tracks_max=0)
+    token = put(store, A)
+
+    result = store.save(0, Write({}, sweep=[(A, token)]))
+
+    assert isinstance(result, Saved)
+    assert dict(store.sessions()) == {}
