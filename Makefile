@@ -54,12 +54,11 @@ services: .venv/ready ## Get what Kafka and Redis need here: apt as root, Maven;
 build: .venv/ready ## Wheel and sdist into dist/
 	$(BIN)/python -m build --no-isolation
 
-# The build back end is locked too, with what it asks for to install in place.
 lock: ## Lock the newest dependencies by version and hash
 	$(PYTHON) -m venv .work/lock
 	.work/lock/bin/pip install --quiet uv==$(UV_VERSION)
 	$(LOCK) --output-file deploy/requirements.lock pyproject.toml
-	echo editables | $(LOCK) --group test --output-file tests/requirements.lock pyproject.toml -
+	$(LOCK) --group test --output-file tests/requirements.lock pyproject.toml
 
 LOCK = .work/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock'

@@ -90,9 +90,10 @@ class RedisStore:
         self._where = place_of(url)
         self._namespace = namespace
         self._run_ids = RunIds()
-        self._reader = connect(url, clustered=clustered, retries=READ_RETRIES, run_ids=self._run_ids, options=options)
-        # A save that is sent twice looks like a second owner's.
-        self._writer = connect(url, clustered=clustered, retries=0, run_ids=self._run_ids, options=options)
+        with translated(self._where):  # A cluster's client asks for its nodes at once.
+            self._reader = self._connect(url, clustered, READ_RETRIES, options)
+            # A save that is sent twice looks like a second owner's.
+            self._writer = self._connect(url, clustered, 0, options)
         self._seen: list[dict[Partition, Position]] = [{} for _ in range(shards)]
         self._life, self._writes = b64encode(os.urandom(6)), 0
         self._save, self._claim, self._release = _Script("save.lua"), _Script("claim.lua"), _Script("release.lua")
@@ -208,6 +209,9 @@ class RedisStore:
     def close(self) -> None:
         self._reader.close()
         self._writer.close()
+
+    def _connect(self, url: str, clustered: bool, retries: int, options: Mapping[str, Any] | None) -> Client:
+        return connect(url, clustered=clustered, retries=retries, run_ids=self._run_ids, options=options)
 
     def _key(self, shard: int, rest: str) -> str:
         return f"{self._namespace}:{{{shard}}}:{rest}"

@@ -94,7 +94,9 @@ def connect(
     try:
         if clustered:
             return cast("Client", RedisCluster.from_url(url, **settings, redis_connect_func=_cluster_hook(run_ids)))
-        return cast("Client", Redis.from_url(url, **settings, redis_connect_func=_hook(run_ids)))
+        client = Redis.from_url(url, **settings, redis_connect_func=_hook(run_ids))
+        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)  # Judges the options.
+        return cast("Client", client)
     except (ValueError, TypeError) as error:
         # Not quoted: what redis-py says of a broken URL can hold a part of a password.
         raise WrongInput(

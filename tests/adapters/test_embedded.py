@@ -7,7 +7,8 @@ import pytest
 from projector.adapters.embedded import EmbeddedStore
 from projector.ports import Saved, Write
 from projector.track import named_track
-from tests.adapters.store_contract import A, OwnershipContract, StoreContract, put, saved, track
+from tests.adapters.store_calls import A, put, saved, track
+from tests.adapters.store_contract import OwnershipContract, StoreContract
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

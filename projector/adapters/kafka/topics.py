@@ -111,7 +111,7 @@ class KafkaTopics:
         topic_id = described.get("topic_id")
         return Topic(
             name=name,
-            id=str(topic_id) if topic_id is not None and topic_id.int else "",
+            id="" if topic_id is None or not str(topic_id).strip("0-A=") else str(topic_id),
             partitions=len(parts),
             leaderless=tuple(sorted(part["partition_index"] for part in parts if part["leader_id"] < 0)),
             settings=self._settings_of(name),
