@@ -1,6 +1,7 @@
 """What is kept of one conversation, and its fold; joined into the journey sessions that it names (contract §3.4).
 
-Every part is a join (latest, first, least, union), so a copy that lags behind can be joined at any time and does no harm.
+Every part is a join (latest, first, least, union), so a copy that lags behind can be joined at any time and does no
+harm.
 """
 
 from msgspec import Struct

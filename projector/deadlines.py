@@ -1,17 +1,18 @@
 """Step 7: deadlines that the end clock has passed (design §3).
 
-A due track takes part in the next turn like one with records: it is loaded, brought to its end clock, saved, published and
-committed. Only then is its deadline moved, with the turn after, and only if the track is still as it was published. A track
-that was extended finds nothing to do but that.
+A due track takes part in the next turn like one with records: it is loaded, brought to its end clock, saved, published
+and committed. Only then is its deadline moved, with the turn after, and only if the track is still as it was published.
+A track that was extended finds nothing to do but that.
 """
 
 from collections.abc import Mapping
 
 from projector.life import Life
 from projector.ports import NO_CLOCK, Partition, Token
+from projector.route import TrackKey
 from projector.rules import Rules
 from projector.session import Session, last_activity, type_of
-from projector.track import SWEEP_SLACK, Due, Track, TrackKey, is_swept, next_due
+from projector.track import SWEEP_SLACK, Due, Track, is_swept, next_due
 
 Moved = tuple[TrackKey, Token, Due, Due | None]
 

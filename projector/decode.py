@@ -12,7 +12,8 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 from msgspec import Raw, Struct
 
-from projector import events
+from projector import complaints, events
+from projector.complaints import short
 from projector.dates import GREATEST, LEAST, parse_time
 from projector.events import (
     Attribute,
@@ -70,7 +71,7 @@ def decode(value: bytes | None) -> Event | Rejected | None:
     except NotAnEventError as wrong:
         return Rejected(Reason.NOT_AN_EVENT, str(wrong))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as broken:
-        return Rejected(Reason.NOT_JSON, _in_words(broken))
+        return Rejected(Reason.NOT_JSON, complaints.not_json(broken, value))
     except _UnknownTypeError as unknown:
         return Rejected(Reason.UNKNOWN_TYPE, str(unknown))
 
@@ -87,7 +88,7 @@ def attributes_too_large(event: Event) -> Rejected | None:
         # A character has at most 4 bytes, so short texts need not be encoded to be measured.
         if len(text) > ATTRIBUTE_BYTES_MAX // 4 and (size := len(text.encode())) > ATTRIBUTE_BYTES_MAX:
             return Rejected(
-                Reason.TOO_LARGE, f"attribute {_short(name)} has {size} bytes, the most is {ATTRIBUTE_BYTES_MAX}"
+                Reason.TOO_LARGE, f"attribute {short(name)} has {size} bytes, the most is {ATTRIBUTE_BYTES_MAX}"
             )
     return None
 
@@ -114,22 +115,11 @@ def _parse(decoder: "msgspec.json.Decoder[T]", value: bytes | Raw, *, at: str) -
     try:
         return decoder.decode(value)
     except msgspec.ValidationError as wrong:
-        if "out of range" in str(wrong):  # A number outside a double: no JSON by the contract.
-            raise
+        said = complaints.located(str(wrong), at)
+        if complaints.is_beyond_double(wrong, value):
+            raise msgspec.DecodeError(said) from None
         _SYNTAX.decode(value)  # Broken JSON behind the member of the wrong type is reported first.
-        raise NotAnEventError(str(wrong).replace("`$", f"`${at}")) from None
-
-
-def _in_words(broken: Exception) -> str:
-    if isinstance(broken, UnicodeDecodeError):
-        return f"bad UTF-8: {broken.reason} (byte {broken.object[broken.start]:#04x})"
-    if isinstance(broken, RecursionError):
-        return "nested too deeply"
-    return str(broken)
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 80 else text[:77] + "...")
+        raise NotAnEventError(complaints.named(said, value)) from None
 
 
 # Envelopes.
@@ -157,7 +147,7 @@ def _journey_event(envelope: JourneyEvent, *, at: str) -> Event:
     created = _time(_required(envelope.created_date, f"${at}.createdDate"), f"${at}.createdDate")
     take = _PAYLOADS.get(kind)
     if take is None:
-        raise _UnknownTypeError(f"event type {_short(event_type)} is not known")
+        raise _UnknownTypeError(f"event type {short(event_type)} is not known")
     name, payload = take(envelope, at)
     session, contact = envelope.session, envelope.external_contact
     return Event(
@@ -183,7 +173,8 @@ def _time(text: str, where: str) -> int:
     ms = parse_time(text)
     if ms is None:
         raise NotAnEventError(
-            f"`{where}` is {_short(text)}: an RFC 3339 time with an offset, such as 2025-06-10T08:00:05.120Z, is required"
+            f"`{where}` is {short(text)}: an RFC 3339 time with an offset, such as 2025-06-10T08:00:05.120Z,"
+            " is required"
         )
     return ms
 
@@ -350,7 +341,7 @@ def _notified(topic: str, body: Raw) -> Event:
             event.external_contact = Reference(contact)
         return event
     _parse(_OBJECT, body, at=".eventBody")
-    raise _UnknownTypeError(f"topic {_short(topic)} is not known")
+    raise _UnknownTypeError(f"topic {short(topic)} is not known")
 
 
 _OBJECT = msgspec.json.Decoder(_Nothing)
@@ -370,7 +361,7 @@ def _conversation_event(topic: str, body: Raw) -> Event:
     what = next((tail for tail in CONVERSATION_TAILS if rest.endswith("." + tail)), None)
     payload = _parse(_CONVERSATION_EVENT, body, at=".eventBody")
     if what is None:
-        raise _UnknownTypeError(f"topic {_short(topic)} is not known")
+        raise _UnknownTypeError(f"topic {short(topic)} is not known")
     at = _event_time(payload.event_time)
     names = (topic, str(at), payload.participant_id or "", payload.session_id or "")
     event_id = str(uuid5(NAMESPACE_URL, "\n".join(names)))

@@ -397,3 +397,5 @@ class Event(Struct, gc=False):
     external_contact: Reference | None
     payload: Any  # A `Payload`; Any here spares a union check where Structs are built by hand.
     clamped: bool = False
+    visit_type: str | None = None
+    """`web` or `app` for a web or app event that names no session: its visit's type, whatever `session.type` says."""

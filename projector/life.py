@@ -11,7 +11,8 @@ from msgspec import Struct
 from projector.errors import WrongInput
 from projector.ledger import Mark, mark_of
 from projector.ports import NO_CLOCK, Committed, Offset, Partition, Position, Source, Span, Store, Stored, Token
-from projector.track import Due, TrackKey
+from projector.route import TrackKey
+from projector.track import Due
 
 log = structlog.get_logger()
 
@@ -166,15 +167,16 @@ def _check_span(life: Life, partition: Partition, span: Span, start: Start) -> N
     at, target = life.read[partition], life.targets[partition]
     if target > span.end:
         raise WrongInput(
-            f"partition {partition} ends at offset {span.end}, but was read up to {target} before: the topic was made anew."
-            " Use a new namespace and group id, or restore the topic."
+            f"partition {partition} ends at offset {span.end}, but was read up to {target} before: the topic was"
+            " made anew. Use a new namespace and group id, or restore the topic."
         )
     if at >= span.begin:
         return
     if start.on_gap != "skip":
         raise WrongInput(
-            f"partition {partition} begins at offset {span.begin}, but state needs it from {at} on: {span.begin - at} records"
-            ' are gone. Set on_gap = "skip" to go on without them, counted in the ledger, or use a new namespace.'
+            f"partition {partition} begins at offset {span.begin}, but state needs it from {at} on:"
+            f' {span.begin - at} records are gone. Set on_gap = "skip" to go on without them, counted in the ledger,'
+            " or use a new namespace."
         )
     life.marks[partition].ledger.skipped += span.begin - at
     life.read[partition] = span.begin

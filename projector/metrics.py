@@ -8,7 +8,8 @@ from projector.turn import Done
 
 LEDGER = Gauge(
     "projector_ledger_records",
-    "Records of the input since the namespace began, by partition and what became of them; read is the sum of the others.",
+    "Records of the input since the namespace began, by partition and what became of them; read = folded + duplicates"
+    " + redelivered + tombstones + rejected.",
     ["partition", "outcome"],
 )
 REJECTED = Gauge(

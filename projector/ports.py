@@ -1,7 +1,8 @@
 """What we ask of the world: `Source`, `Store`, `Publisher`, `Clock`; four small Protocols and the values they exchange.
 
 Adapters translate their client's exceptions into `errors`: `Doubt` for an effect whose outcome is unknown or that
-somebody else has overtaken, `Unavailable` for what does not answer. `turn` and `life` say in which order calls are made.
+somebody else has overtaken, `Unavailable` for what does not answer. `turn` and `life` say in which order calls are
+made.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,8 +10,9 @@ from typing import Any, NewType, Protocol
 
 from msgspec import Struct
 
+from projector.route import TrackKey
 from projector.session import Session
-from projector.track import Due, Track, TrackKey
+from projector.track import Due, Track
 
 Partition = int
 Offset = int
@@ -74,7 +76,7 @@ class Source(Protocol):
     topic: str
 
     def poll(self) -> Batch:
-        """Wait a short while for records. The partitions of a new generation bring none before `begin_at` was called."""
+        """Wait a short while for records; partitions of a new generation bring none before `begin_at` was called."""
 
     def partitions(self) -> tuple[Partition, ...]:
         """All partitions of the topic, ascending."""
@@ -98,7 +100,7 @@ NO_CLOCK = -(2**62)
 
 
 class Position(Struct, frozen=True, array_like=True):
-    """How far a shard has a partition's records: the next offset, and the partition's clock there (ms, or `NO_CLOCK`)."""
+    """How far a shard has a partition's records: the next offset, and its clock there (ms, or `NO_CLOCK`)."""
 
     offset: Offset
     clock: int
@@ -156,7 +158,7 @@ class Conflict(Struct):
 
 
 class Overtaken(Struct):
-    """Nothing was written: a position is not as expected, so the store lost writes or somebody else owns a partition."""
+    """Nothing was written: a position is not as expected; the store lost writes, or somebody else owns a partition."""
 
     positions: dict[Partition, Position]
 
@@ -175,8 +177,10 @@ class Store(Protocol):
         """What is stored of each key. The caller owns the tracks and may change them."""
 
     def save(self, shard: int, write: Write) -> Saved | Conflict | Overtaken:
-        """One atomic write, never sent twice: a lost answer is a `Doubt`. Tracks handed over are the store's from then on
-        only to read."""
+        """One atomic write, never sent twice: a lost answer is a `Doubt`.
+
+        Tracks handed over are the store's; the caller may only read them from then on.
+        """
 
     def origins(self, proposed: Mapping[Partition, Offset]) -> dict[Partition, Offset]:
         """Where this namespace begins to read each partition: recorded once, what is recorded stays (HSETNX)."""
@@ -184,7 +188,8 @@ class Store(Protocol):
     def claim_short_ids(self, wanted: Sequence[tuple[str, str | None]], digits: int) -> list[str | None]:
         """A short id for each (session id, the one it had before), unique among those claimed; None: all are taken.
 
-        A session that holds one already gets it again, so that a claim whose answer was lost is not lost."""
+        A session that holds one already gets it again, so that a claim whose answer was lost is not lost.
+        """
 
     def release_short_ids(self, held: Sequence[tuple[str, str]]) -> None:
         """Give back each (session id, short id) that is still that session's."""

@@ -12,9 +12,9 @@ from projector.enrich import enrich
 from projector.events import Event
 from projector.ledger import Mark
 from projector.ports import Batch, Offset, Partition, Record, Refused
-from projector.route import route
+from projector.route import TrackKey, route
 from projector.rules import Rules
-from projector.track import Incoming, TrackKey, named_track
+from projector.track import Incoming
 
 
 class Reading(Struct):
@@ -64,9 +64,9 @@ def _judge(
     timed = _timed(event, record.timestamp, mark.clock, rules, started_at)
     if isinstance(timed, Rejected):
         return timed
-    session_id = route(event)
-    if isinstance(session_id, Rejected):
-        return session_id
+    key = route(event)
+    if isinstance(key, Rejected):
+        return key
     too_large = attributes_too_large(event)
     if too_large is not None:
         return too_large
@@ -76,8 +76,7 @@ def _judge(
     elif mark.clock is None or event.at > mark.clock:
         mark.clock = event.at
     clock = event.at if mark.clock is None else mark.clock
-    incoming = Incoming(record.partition, record.offset, event, clock)
-    key = named_track(session_id)
+    incoming = Incoming(record.partition, record.offset, key, event, clock)
     if key in reading.work:
         reading.work[key].append(incoming)
     else:

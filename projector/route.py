@@ -1,37 +1,82 @@
-"""Which session an event belongs to, as far as the event alone says it (contract §3)."""
+"""Which track an event belongs to, as far as the event alone says it (contract §3)."""
 
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import NewType
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
+from msgspec import Struct
 
 from projector.decode import Reason, Rejected
 from projector.events import AppEvent, CustomEvent, Event, Heartbeat, WebEvent
 
+TrackKey = NewType("TrackKey", str)
+"""`s:` and a session id, or `v:` and a visitor as a JSON array. Stored, so a change is a migration."""
 
-def route(event: Event) -> str | Rejected:
-    """The id of the session that the event names, or why there is none."""
+_NAMED, _VISITOR = "s:", "v:"
+
+
+class Visitor(Struct, frozen=True, array_like=True, gc=False):
+    """Whose visits are sessionized together (contract §3, rule 3)."""
+
+    customer_id_type: str | None
+    customer_id: str
+    type: str
+    """`web` or `app`."""
+
+
+def route(event: Event) -> TrackKey | Rejected:
+    """The track of the session that the event names, or of its visitor; or why there is none."""
     if event.session_id is not None:
-        return event.session_id
+        return named_track(event.session_id)
     match event.payload:
         case CustomEvent() as custom:
             if event.session_type and custom.external_id:
-                return _custom_session_id(event.session_type, custom.external_id)
+                return named_track(_custom_session_id(event.session_type, custom.external_id))
             return _no_identity("a custom event needs `session.id`, or `session.type` and `customEvent.externalId`")
-        case WebEvent() | AppEvent():
-            return _visit(event)
+        case WebEvent():
+            event.visit_type = "web"
+            return _visit(event, "web")
+        case AppEvent():
+            event.visit_type = "app"
+            return _visit(event, "app")
         case Heartbeat() if event.session_type in (None, "web", "app"):
-            return _visit(event)
+            return _visit(event, event.session_type or "web")
         case Heartbeat():
             return _no_identity("a heartbeat without `session.id` needs a `session.type` of web or app")
         case _:
             return _no_identity("an event of this type needs `session.id`")
 
 
-def _visit(event: Event) -> Rejected:
+def named_track(session_id: str) -> TrackKey:
+    return TrackKey(_NAMED + session_id)
+
+
+def session_of(key: TrackKey) -> str:
+    """The id of a named track's session."""
+    return key[len(_NAMED) :]
+
+
+def is_visitor(key: TrackKey) -> bool:
+    return key.startswith(_VISITOR)
+
+
+@lru_cache(maxsize=65_536)
+def visitor_of(key: TrackKey) -> Visitor:
+    """The visitor of a visitor's track."""
+    return msgspec.json.decode(key[len(_VISITOR) :], type=Visitor)
+
+
+def _visit(event: Event, visit_type: str) -> TrackKey | Rejected:
     if event.customer_id is None:
         return _no_identity("neither `session.id` nor `customerId` is given")
-    return _no_identity("`session.id` is missing, and raw visits are not sessionized yet")
+    return _visitor_track(event.customer_id_type, event.customer_id, visit_type)
+
+
+@lru_cache(maxsize=65_536)
+def _visitor_track(customer_id_type: str | None, customer_id: str, visit_type: str) -> TrackKey:
+    return TrackKey(_VISITOR + msgspec.json.encode((customer_id_type, customer_id, visit_type)).decode())
 
 
 def _no_identity(detail: str) -> Rejected:
@@ -40,9 +85,9 @@ def _no_identity(detail: str) -> Rejected:
 
 @lru_cache(maxsize=65_536)
 def _custom_session_id(session_type: str, external_id: str) -> str:
-    return derived_id([session_type, external_id])
+    return derived_id((session_type, external_id))
 
 
-def derived_id(names: list[str | None]) -> str:
+def derived_id(names: Sequence[str | None]) -> str:
     """The id of a session that no event names: the same names give the same id, in every replay (contract §3)."""
     return str(uuid5(NAMESPACE_URL, "projector/" + msgspec.json.encode(names).decode()))

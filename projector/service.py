@@ -1,7 +1,7 @@
 """The service: workers as processes of one consumer group, watched and started again; signals; the end.
 
-Workers are spawned, never forked: the clients do not survive a fork. They share nothing but Kafka and Redis, and with their
-supervisor a few numbers that say how they are.
+Workers are spawned, never forked: the clients do not survive a fork. They share nothing but Kafka and Redis, and with
+their supervisor a few numbers that say how they are.
 """
 
 import gc
@@ -19,14 +19,13 @@ from typing import Any
 import structlog
 from msgspec import Struct
 
-from projector import metrics
+from projector import exits, metrics
 from projector.adapters.kafka import KafkaPublisher, KafkaSettings, KafkaSource, KafkaTopics, TopicReader
 from projector.adapters.redis import RedisStore, open_store
-from projector.cli import exits
-from projector.cli.logs import set_up
 from projector.config import Config
 from projector.errors import ProjectorError, Unavailable, WrongInput
 from projector.life import Life, Start
+from projector.logs import set_up
 from projector.ports import Offset, Partition
 from projector.worker import Worker, World
 
@@ -255,8 +254,8 @@ class Supervisor:
     def _is_done(self) -> bool:
         """Every partition is covered by a worker that has read it to its end and has nothing left to do.
 
-        Seen once is not enough: a note that a worker left in its last turn may be waiting for another. So each must have
-        begun and finished a turn since, and still be quiet.
+        Seen once is not enough: a note that a worker left in its last turn may be waiting for another. So each must
+        have begun and finished a turn since, and still be quiet.
         """
         assert self._until is not None
         quiet = all(numbers[QUIET] for numbers in self._numbers)

@@ -1,8 +1,8 @@
 """What is kept of one session, and the fold: everything that changes a session's content is here.
 
 Every part is a join: latest, first, least or union, each with the (time, id) stamp of the event that set it. So the
-order of events, their repetition and the batches they come in do not matter (contract §8, law 1), and two sessions merge
-by joining their parts.
+order of events, their repetition and the batches they come in do not matter (contract §8, law 1), and two sessions
+merge by joining their parts.
 
 Values are kept as JSON text, the way they are published: folding, storing and publishing then only move bytes.
 """
@@ -76,6 +76,10 @@ Assigned = tuple[int, str, bool, int, str | None, int, str]
 """(ms, event id, assigned, assigned at, selfUri, first ms, first event id) of a segment's latest and first event."""
 
 
+EVENT, PAGEVIEW, SCREENVIEW = 1, 2, 4
+"""What an event counted as; stored with its id."""
+
+
 class Customer(Struct, rename="camel", omit_defaults=True, gc=False):
     """Fields 2 and 3: a pair, set together."""
 
@@ -94,7 +98,7 @@ class Session(Struct, array_like=True, gc=False):
     set_by: list[int] = []
     """By slot the index of the stamp, -1 for none."""
     ids: dict[int, int] = {}
-    """Hash of a remembered event id to its event's ms."""
+    """Hash of a remembered event id to its event's ms, times 8, plus the bits of what it counted as."""
     least: int | None = None
     """The least time of any event, ms; stands for the activities while there are none."""
     created: int | None = None
@@ -125,6 +129,8 @@ class Session(Struct, array_like=True, gc=False):
     short_id: str | None = None
     positions: dict[int, int] = {}
     """Of a sessionized session: the positions of its own records; a named session's are its track's `applied`."""
+    wall: int | None = None
+    """Of a sessionized session: the campaign split that it lies right of, ms; it never merges across one."""
 
 
 def new_session(session_id: str) -> Session:
@@ -141,8 +147,12 @@ def evolve(session: Session, event: Event, rules: Rules, cuts: Counter[str]) -> 
 
     `cuts` counts what was cut off at a bound, by what it was.
     """
-    if event.id and not _remember(session, event, rules):
+    counts = _counts_as(event, rules)
+    if event.id and not _remember(session, event, counts, rules):
         return False
+    session.events += counts & EVENT
+    session.pageviews += counts >> 1 & 1
+    session.screenviews += counts >> 2
     stamp = (event.at, event.id)
     session.least = event.at if session.least is None else min(session.least, event.at)
     _whose(session, event, stamp)
@@ -151,12 +161,10 @@ def evolve(session: Session, event: Event, rules: Rules, cuts: Counter[str]) -> 
             _visited(session, event, stamp, rules, cuts)
             _browsed(session, web, stamp)
             _keep_latest(session, Slot.LAST_PAGE, web.page, stamp)
-            session.pageviews += event.name in rules.pageview_events
             _search(session, web, stamp, rules)
         case AppEvent() as app:
             _visited(session, event, stamp, rules, cuts)
             _browsed(session, app, stamp)
-            session.screenviews += event.name in rules.screenview_events
             _search(session, app, stamp, rules)
         case CustomEvent() as custom:
             _visited(session, event, stamp, rules, cuts)
@@ -167,7 +175,7 @@ def evolve(session: Session, event: Event, rules: Rules, cuts: Counter[str]) -> 
             talk = session.talks.setdefault(session.id, Talk(latest=stamp))
             evolve_talk(talk, event, said, channels_max=rules.channels_max)
         case Heartbeat():
-            _active(session, event.at)
+            be_active(session, event.at)
         case SessionEnded():
             _ended(session, event.at)
         case OutcomeAchievedEvent() as achieved:
@@ -223,7 +231,8 @@ def ended_at(session: Session, rules: Rules) -> int | None:
     timeout = rules.timeout_of(type_of(session))
     by_time = last_activity(session) + timeout if session.expired and timeout is not None else None
     by_customer = ended_by_customer(own) if own is not None else None
-    ends = [end for end in (*session.ends[:1], session.split_at, by_time, by_customer) if end is not None]
+    split_at = session.split_at if session.split_at is not None and session.split_at >= last_activity(session) else None
+    ends = [end for end in (*session.ends[:1], split_at, by_time, by_customer) if end is not None]
     return min(ends) if ends else None
 
 
@@ -239,7 +248,7 @@ def seen_last(session: Session) -> int:
     return max([last_activity(session), *(talk.latest[0] for talk in session.talks.values())])
 
 
-def _active(session: Session, at: int) -> None:
+def be_active(session: Session, at: int) -> None:
     session.created = at if session.created is None else min(session.created, at)
     if session.last is None or at > session.last:
         session.last = at
@@ -256,42 +265,59 @@ def _ended(session: Session, at: int) -> None:
 # What any event may carry.
 
 
-def _remember(session: Session, event: Event, rules: Rules) -> bool:
-    """False if the event's id is known. The newest ids stay, cut back a sixteenth at a time: a cut sorts them all."""
+def _counts_as(event: Event, rules: Rules) -> int:
+    """The bits that an event adds to the counts (fields 23 to 25)."""
+    match event.payload:
+        case WebEvent():
+            return EVENT | PAGEVIEW if event.name in rules.pageview_events else EVENT
+        case AppEvent():
+            return EVENT | SCREENVIEW if event.name in rules.screenview_events else EVENT
+        case CustomEvent() | ConversationEvent():
+            return EVENT
+        case _:
+            return 0
+
+
+def _remember(session: Session, event: Event, counts: int, rules: Rules) -> bool:
+    """False if the event's id is known."""
     ids, key = session.ids, event_key(event.id)
     if key in ids:
         return False
-    ids[key] = event.at
-    if len(ids) > rules.event_ids_max + (rules.event_ids_max >> 4):
-        newest = sorted(ids.items(), key=lambda known: (known[1], known[0]))[-rules.event_ids_max :]
-        session.ids = dict(newest)
+    ids[key] = event.at << 3 | counts
+    cut_ids(session, rules)
     return True
+
+
+def cut_ids(session: Session, rules: Rules) -> None:
+    """The newest ids stay, cut back a sixteenth at a time: a cut sorts them all."""
+    if len(session.ids) > rules.event_ids_max + (rules.event_ids_max >> 4):
+        newest = sorted(session.ids.items(), key=lambda known: (known[1], known[0]))[-rules.event_ids_max :]
+        session.ids = dict(newest)
 
 
 def _whose(session: Session, event: Event, stamp: Stamp) -> None:
     if event.customer_id is not None:
         pair = _encode(Customer(event.customer_id, event.customer_id_type))
-        _keep_first_text(session, Slot.CUSTOMER, pair, stamp)
+        keep_first(session, Slot.CUSTOMER, pair, stamp)
     payload = event.payload
-    named = event.session_type or ("web" if isinstance(payload, WebEvent) else None)
+    named = event.visit_type or event.session_type or ("web" if isinstance(payload, WebEvent) else None)
     if named is None and isinstance(payload, AppEvent):
         named = "app"
     if named is not None:
-        _keep_first_text(session, Slot.TYPE, _json(named), stamp)
+        keep_first(session, Slot.TYPE, _json(named), stamp)
     if event.external_contact is not None:
         contact = referred(
             event.external_contact.id, event.external_contact.self_uri, "/api/v2/externalcontacts/contacts/"
         )
-        _keep_latest_text(session, Slot.EXTERNAL_CONTACT, contact, stamp)
+        keep_latest(session, Slot.EXTERNAL_CONTACT, contact, stamp)
 
 
 # Visitor events.
 
 
 def _visited(session: Session, event: Event, stamp: Stamp, rules: Rules, cuts: Counter[str]) -> None:
-    session.events += 1
-    _active(session, event.at)
-    _keep_latest_text(session, Slot.LAST_EVENT, _json(event.name), stamp)
+    be_active(session, event.at)
+    keep_latest(session, Slot.LAST_EVENT, _json(event.name), stamp)
     payload = event.payload
     session.authenticated = session.authenticated or bool(getattr(payload, "authenticated", None))
     attributes = getattr(payload, "attributes", None)
@@ -307,9 +333,9 @@ def _browsed(session: Session, payload: WebEvent | AppEvent, stamp: Stamp) -> No
     _keep_latest(session, Slot.IP_ORGANIZATION, payload.ip_organization, stamp)
     _keep_latest(session, Slot.USER_AGENT, payload.user_agent_string, stamp)
     if payload.mkt_campaign is not None:
-        _keep_first_text(session, Slot.CAMPAIGN, _encode(payload.mkt_campaign), stamp)
+        keep_first(session, Slot.CAMPAIGN, _encode(payload.mkt_campaign), stamp)
     if payload.referrer is not None:
-        _keep_first_text(session, Slot.REFERRER, _encode(payload.referrer), stamp)
+        keep_first(session, Slot.REFERRER, _encode(payload.referrer), stamp)
 
 
 def _search(session: Session, payload: WebEvent | AppEvent, stamp: Stamp, rules: Rules) -> None:
@@ -340,7 +366,7 @@ def _attributes(
     for to, name in winners.items():
         have = session.attributes.get(to)
         if have is None or stamp > session.stamps[have[0]]:
-            session.attributes[to] = (_stamped(session, stamp), attributes[name].data_type, attributes[name].value)
+            session.attributes[to] = (stamped(session, stamp), attributes[name].data_type, attributes[name].value)
     while len(session.attributes) > rules.attributes_max:
         del session.attributes[max(session.attributes)]
         cuts["attributes"] += 1
@@ -417,6 +443,14 @@ def link_talk(session: Session, conversation_id: str, talk: Talk, at: dict[int, 
 
 # Values and their stamps.
 
+
+def campaign_text(event: Event) -> bytes | None:
+    """A web or app event's campaign as sessions keep it; campaigns differ if their texts do."""
+    campaign = event.payload.mkt_campaign
+    text = None if campaign is None else _encode(campaign)
+    return None if text == b"{}" else text
+
+
 _encode = msgspec.json.Encoder().encode
 _text = msgspec.json.Decoder(str).decode
 
@@ -435,10 +469,10 @@ def _keep_latest(session: Session, slot: Slot, value: Any, stamp: Stamp) -> None
     if value is not None:
         text = _json(value) if type(value) is str else _encode(value)
         if text != b"{}":  # An object with no non-null member carries nothing.
-            _keep_latest_text(session, slot, text, stamp)
+            keep_latest(session, slot, text, stamp)
 
 
-def _keep_latest_text(session: Session, slot: Slot, text: bytes, stamp: Stamp) -> None:
+def keep_latest(session: Session, slot: Slot, text: bytes, stamp: Stamp) -> None:
     have = session.set_by[slot]
     if have >= 0:
         kept = session.stamps[have]
@@ -446,10 +480,10 @@ def _keep_latest_text(session: Session, slot: Slot, text: bytes, stamp: Stamp) -
         if stamp < kept or (stamp == kept and text <= (session.values[slot] or b"")):
             return
     session.values[slot] = text
-    session.set_by[slot] = _stamped(session, stamp)
+    session.set_by[slot] = stamped(session, stamp)
 
 
-def _keep_first_text(session: Session, slot: Slot, text: bytes, stamp: Stamp) -> None:
+def keep_first(session: Session, slot: Slot, text: bytes, stamp: Stamp) -> None:
     have = session.set_by[slot]
     if have >= 0:
         kept = session.stamps[have]
@@ -457,10 +491,10 @@ def _keep_first_text(session: Session, slot: Slot, text: bytes, stamp: Stamp) ->
             return
     if text != b"{}":
         session.values[slot] = text
-        session.set_by[slot] = _stamped(session, stamp)
+        session.set_by[slot] = stamped(session, stamp)
 
 
-def _stamped(session: Session, stamp: Stamp) -> int:
+def stamped(session: Session, stamp: Stamp) -> int:
     stamps = session.stamps
     if stamps and stamps[-1] == stamp:
         return len(stamps) - 1

@@ -1,18 +1,19 @@
 """The unit that is loaded, folded and saved whole: its sessions, the positions applied to them, and their revision.
 
-Records below the applied position of their partition are skipped, so folding a batch twice changes nothing (design §2).
+A track is one session that events name, or one visitor's visits that can still change. Records below the applied
+position of their partition are skipped, so folding a batch twice changes nothing (design §2).
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from enum import Enum, auto
-from typing import NewType
 
 import msgspec
 from msgspec import Struct
 
 from projector.decode import Reason, Rejected
 from projector.events import Event
+from projector.route import TrackKey
 from projector.rules import Rules
 from projector.session import (
     Session,
@@ -26,19 +27,13 @@ from projector.session import (
     new_session,
     seen_last,
 )
-
-TrackKey = NewType("TrackKey", str)
-"""`s:` and a session id; stored, so a change is a migration."""
+from projector.sessionize import Visits, survivor
 
 FORMAT = b"\x01"
 """The first byte of a stored track: how the rest is to be read, and which fold wrote it."""
 
 SWEEP_SLACK = 3_600_000
-"""A track is swept an hour of the log after the last of it is no longer held: not in the turn that still compares it."""
-
-
-def named_track(session_id: str) -> TrackKey:
-    return TrackKey("s:" + session_id)
+"""A track is swept an hour of the log after the last of it is no longer held, not in a turn that still compares it."""
 
 
 class Due(Struct, array_like=True, frozen=True, gc=False):
@@ -46,6 +41,14 @@ class Due(Struct, array_like=True, frozen=True, gc=False):
 
     partition: int
     at: int
+
+
+class Alias(Struct, array_like=True, frozen=True, gc=False):
+    """Where a session id leads: the visitor's track that holds the visit of this id."""
+
+    key: TrackKey
+    seen_last: int
+    """The visit's last activity as far as this track knows, ms; its retention counts from there."""
 
 
 class Track(Struct, array_like=True, gc=False):
@@ -60,6 +63,10 @@ class Track(Struct, array_like=True, gc=False):
     """The partition among whose deadlines the store has it: its home, before it has one that of the link's record."""
     late: list[tuple[int, int]] = []
     """(partition, offset) of records that were too late: a record delivered again gets the same answer."""
+    alias: Alias | None = None
+    """Of a named track whose id is that of a visit: its events go there, and it has no session of its own."""
+    visits: Visits | None = None
+    """Of a visitor's track: walls and merged ids."""
 
 
 class Incoming(Struct, gc=False):
@@ -67,6 +74,8 @@ class Incoming(Struct, gc=False):
 
     partition: int
     offset: int
+    key: TrackKey
+    """The track that it is routed to."""
     event: Event
     clock: int
 
@@ -79,6 +88,10 @@ class Outcome(Enum):
     REDELIVERED = auto()
 
 
+Account = tuple[Incoming, Outcome | Rejected]
+"""A record and what became of it."""
+
+
 def fold(
     track: Track,
     session_id: str,
@@ -87,31 +100,28 @@ def fold(
     committed: Mapping[int, int],
     rules: Rules,
     cuts: Counter[str],
-) -> list[Outcome | Rejected]:
-    """Fold the records of one named session, each partition's in order, into its track, in place; an outcome for each.
+) -> list[Account]:
+    """Fold the records of one named session, each partition's in order, into its track, in place.
 
     What was too late below the `committed` offsets can be forgotten: its reject is published, once.
     """
-    outcomes: list[Outcome | Rejected] = []
+    forget_late(track, committed)
+    accounts: list[Account] = []
     applied = track.applied
-    if track.late:
-        track.late = [(partition, offset) for partition, offset in track.late if offset >= committed.get(partition, 0)]
     for record in incoming:
         if record.offset < applied.get(record.partition, 0):
-            late = (record.partition, record.offset) in track.late
-            outcomes.append(_too_late(record, rules) if late else Outcome.REDELIVERED)
+            accounts.append((record, skipped(track, record, rules)))
             continue
-        outcomes.append(_fold_one(track, session_id, record, rules, cuts))
+        accounts.append((record, _fold_one(track, session_id, record, rules, cuts)))
         applied[record.partition] = record.offset + 1
-    return outcomes
+    return accounts
 
 
 def _fold_one(track: Track, session_id: str, record: Incoming, rules: Rules, cuts: Counter[str]) -> Outcome | Rejected:
     held = bool(track.sessions) and is_held(track.sessions[0], record.clock, rules)
     if not held:
-        if rules.retention and record.event.at < record.clock - rules.retention:
-            track.late.append((record.partition, record.offset))
-            return _too_late(record, rules)
+        if is_late(record, rules):
+            return too_late(track, record, rules)
         anew = new_session(session_id)  # An id that comes back after the retention starts anew.
         if track.sessions:  # It goes on counting revisions, and with the short id that may still be its own.
             anew.linked, anew.short_id = track.sessions[0].linked, track.sessions[0].short_id
@@ -121,7 +131,33 @@ def _fold_one(track: Track, session_id: str, record: Incoming, rules: Rules, cut
     return Outcome.FOLDED if evolve(track.sessions[0], record.event, rules, cuts) else Outcome.DUPLICATE
 
 
-def _too_late(record: Incoming, rules: Rules) -> Rejected:
+# Late and repeated records.
+
+
+def is_late(record: Incoming, rules: Rules) -> bool:
+    """Behind its partition's clock by more than the retention; it is taken all the same by a session that is held."""
+    return bool(rules.retention) and record.event.at < record.clock - rules.retention
+
+
+def too_late(track: Track, record: Incoming, rules: Rules) -> Rejected:
+    """Remember that the record was too late, and say so."""
+    track.late.append((record.partition, record.offset))
+    return _rejected(record, rules)
+
+
+def skipped(track: Track, record: Incoming, rules: Rules) -> Outcome | Rejected:
+    """What is said of a record below the applied position: that again if it was too late."""
+    if (record.partition, record.offset) in track.late:
+        return _rejected(record, rules)
+    return Outcome.REDELIVERED
+
+
+def forget_late(track: Track, committed: Mapping[int, int]) -> None:
+    if track.late:
+        track.late = [(partition, offset) for partition, offset in track.late if offset >= committed.get(partition, 0)]
+
+
+def _rejected(record: Incoming, rules: Rules) -> Rejected:
     behind = record.clock - record.event.at
     return Rejected(
         Reason.TOO_LATE,
@@ -130,35 +166,51 @@ def _too_late(record: Incoming, rules: Rules) -> Rejected:
     )
 
 
-def settle(track: Track, end_clock: int, rules: Rules) -> bool:
-    """Bring the track to its home's end clock: end what is due; tells whether that changed it."""
-    changed = [expire(session, end_clock, rules) for session in track.sessions]
-    return any(changed)
+# The clock.
+
+
+def settle(track: Track, end_clock: int, rules: Rules) -> list[Session]:
+    """Bring the track to its home's end clock: end what is due; gives the sessions that this changed."""
+    return [session for session in track.sessions if expire(session, end_clock, rules)]
 
 
 def next_due(track: Track, rules: Rules) -> int | None:
     """The ms at which the store should next call for this track: an end, or the sweep of what is no longer held."""
+    if track.alias is not None:
+        return _sweep_at(track.alias.seen_last, rules)
     calls = [at for session in track.sessions if (at := _next_call(session, rules)) is not None]
     return min(calls) if calls else None
 
 
 def _next_call(session: Session, rules: Rules) -> int | None:
     deadline = deadline_of(session, rules) if is_published(session) else None
-    if deadline is not None:
-        return deadline
-    return seen_last(session) + rules.retention + SWEEP_SLACK if rules.retention else None
+    return deadline if deadline is not None else _sweep_at(seen_last(session), rules)
+
+
+def _sweep_at(seen: int, rules: Rules) -> int | None:
+    return seen + rules.retention + SWEEP_SLACK if rules.retention else None
 
 
 def is_swept(track: Track, clock: int, rules: Rules) -> bool:
     """Nothing of it is held any more, and has not been for the slack."""
+    if track.alias is not None:
+        at = _sweep_at(track.alias.seen_last, rules)
+        return at is not None and at < clock
     return all(not is_held(session, clock - SWEEP_SLACK, rules) for session in track.sessions)
 
 
-def link(track: Track, session_id: str, source: Session, at: dict[int, int], clock: int, rules: Rules) -> bool:
-    """Join what the conversation `source`, changed by the records before `at`, says of this journey session."""
-    if not track.sessions:
-        track.sessions = [new_session(session_id)]
-    session = track.sessions[0]
+# Links, and what is published.
+
+
+def find(track: Track, session_id: str) -> Session | None:
+    """The session of this id; of a visit that was merged away its survivor."""
+    if track.visits is not None:
+        session_id = survivor(track.visits, session_id)
+    return next((session for session in track.sessions if session.id == session_id), None)
+
+
+def link(session: Session, source: Session, *, at: dict[int, int], clock: int, rules: Rules) -> bool:
+    """Join what the conversation `source`, changed by the records before `at`, says of a session that is held."""
     if session.last is not None and not is_held(session, clock, rules):
         return False
     return link_talk(session, source.id, source.talks[source.id], at, rules)
@@ -180,9 +232,12 @@ def revision_of(track: Track, session: Session, rules: Rules) -> int:
     Own positions and those of linked records are summed apart: were the greater taken, a record that is folded after a
     later one of the same partition came through a link would change the content and not the revision.
     """
-    own = session.positions or track.applied
+    own = session.positions if track.visits is not None else track.applied
     positions = sum(own.values()) + sum(session.linked.values())
     return 2 * positions + (ended_at(session, rules) is not None)
+
+
+# Stored.
 
 
 def encode_track(track: Track) -> bytes:

@@ -1,4 +1,7 @@
-"""One worker: poll, and for each batch a turn; after a doubt or a new assignment a new life. `run` and `replay` share it."""
+"""One worker: poll, and for each batch a turn; after a doubt or a new assignment a new life.
+
+`run` and `replay` share it.
+"""
 
 import structlog
 from msgspec import Struct

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -21,24 +21,28 @@ def main(argv: list[str]) -> int:
     sessions = _lines(folder / "sessions.jsonl")
     console = Console()
     console.print(sessions_table(sessions))
+    counts = Counter(session["type"] for session in sessions).most_common()
+    console.print(f"\nIn all: {', '.join(f'{count} {name}' for name, count in counts)}.\n", highlight=False)
     console.print(ledger_table(msgspec.json.decode((folder / "ledger.json").read_bytes())))
-    console.print(_what_next(folder, sessions))
+    print(_what_next(folder, sessions))
     return 0
 
 
 def sessions_table(sessions: list[dict[str, Any]]) -> Table:
-    """The busiest session of each type, then the busiest of all, in the order of their creation."""
+    """The busiest session of each type, then the busiest of all, in the order of their creation; 80 columns wide."""
     busiest = sorted(sessions, key=lambda session: -session["eventCount"])
     of_each_type = list({session["type"]: session for session in reversed(busiest)}.values())
     others = [session for session in busiest if session not in of_each_type]
     shown = sorted([*of_each_type, *others][:SHOWN], key=lambda session: session["createdDate"])
-    counts = ", ".join(f"{count} {name}" for name, count in Counter(s["type"] for s in sessions).most_common())
-    table = Table(title=f"{len(shown)} of {len(sessions)} sessions ({counts})", title_justify="left")
-    for name in ("short", "type", "created", "lasted", "ended"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("events", justify="right")
-    table.add_column("last event", overflow="fold")
-    table.add_column("what is known", overflow="fold")
+    table = Table(
+        title=f"{len(shown)} of {len(sessions)} sessions",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for name in ("started", "type", "lasted", "events", "last page or event", "ended"):
+        table.add_column(name, no_wrap=True, justify="right" if name in ("lasted", "events") else "left")
     for session in shown:
         table.add_row(*_row(session))
     return table
@@ -59,35 +63,20 @@ def ledger_table(ledger: dict[str, Any]) -> Table:
 
 def _row(session: dict[str, Any]) -> list[str]:
     return [
-        session.get("shortId", ""),
-        session["type"],
         _clock(session["createdDate"]),
-        str(timedelta(seconds=session["durationInSeconds"])),
-        _clock(session["endedDate"]) if "endedDate" in session else "open",
+        session["type"],
+        _lasted(session["durationInSeconds"]),
         str(session["eventCount"]),
-        session["lastEvent"]["eventName"],
-        ", ".join(_known(session)),
+        session.get("lastPage", {}).get("pathname") or session["lastEvent"]["eventName"],
+        _clock(session["endedDate"]) if "endedDate" in session else "open",
     ]
 
 
-def _known(session: dict[str, Any]) -> list[str]:
-    """The facts of a session that say most about it, as few words each."""
-    page, campaign = session.get("lastPage", {}), session.get("mktCampaign", {})
-    place, browser = session.get("geolocation", {}), session.get("browser", {})
-    facts = [page.get("pathname"), campaign.get("source") and f"from {campaign['source']}", place.get("countryName")]
-    facts += [browser.get("family"), session.get("lastConnectedQueue") and "connected to a queue"]
-    for name in ("searchTerms", "segmentAssignments", "outcomeAchievements", "attributes"):
-        if found := session.get(name):
-            facts.append(f"{len(found)} {_WORDS[name][len(found) > 1]}")
-    return [fact for fact in facts if fact]
-
-
-_WORDS = {
-    "searchTerms": ("search", "searches"),
-    "segmentAssignments": ("segment", "segments"),
-    "outcomeAchievements": ("outcome", "outcomes"),
-    "attributes": ("attribute", "attributes"),
-}
+def _lasted(seconds: int) -> str:
+    """The two greatest units: `2d 4h`, `3h 12m`, `5m 40s`, `40s`."""
+    parts = [(seconds // 86_400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "m"), (seconds % 60, "s")]
+    first = next((at for at, (count, _) in enumerate(parts) if count), len(parts) - 1)
+    return " ".join(f"{count}{unit}" for count, unit in parts[first : first + 2])
 
 
 def _clock(date: str) -> str:
@@ -99,15 +88,16 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _what_next(folder: Path, sessions: list[dict[str, Any]]) -> str:
-    example = max(sessions, key=lambda session: session["eventCount"])["id"]
+    example = max(sessions, key=lambda session: session["eventCount"])["id"][:8]
     return f"""
-Every session is in {folder}/sessions.jsonl, every record that could not be folded in {folder}/rejects.jsonl.
+Every session is in {folder}/sessions.jsonl,
+every record that could not be folded in {folder}/rejects.jsonl.
 
 Try next:
   grep {example} {folder}/sessions.jsonl | python3 -m json.tool
   .venv/bin/projector replay {folder}/events.jsonl --every-change | head
   .venv/bin/projector --help
-  make up          the same with a real Kafka and a real Redis, and journeys that flow
+  make up      the same with a real Kafka and Redis, and journeys that flow
 """
 
 

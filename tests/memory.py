@@ -1,4 +1,4 @@
-"""A log, its reader and a topic in memory, so that a test can say which records come when; the store is the product's."""
+"""A log, its reader and a topic in memory, so that a test says which records come when; the store is the product's."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class StillClock:
 
 
 class MemorySource:
-    """Reads the partitions of `log`, as many records a poll as the next of `sizes` says, in turns; for ever 100 after."""
+    """Reads the partitions of `log` in turns, as many records a poll as the next of `sizes` says; after them 100."""
 
     topic = "memory"
 
@@ -94,8 +94,10 @@ class MemoryPublisher:
         group: Any,
     ) -> None:
         for change in changes:
-            assert change.session is not None
-            self.values[change.session_id] = snapshot_of(change.session, self.rules)
+            if change.session is None:
+                self.values.pop(change.session_id, None)
+            else:
+                self.values[change.session_id] = snapshot_of(change.session, self.rules)
             self.revisions.setdefault(change.session_id, []).append(change.revision)
         self.rejects += rejects
         self.source.commits.update(positions)

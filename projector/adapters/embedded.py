@@ -14,7 +14,8 @@ import xxhash
 
 from projector.errors import Unavailable
 from projector.ports import Conflict, Offset, Overtaken, Partition, Position, Saved, Stored, Token, Write
-from projector.track import Due, Track, TrackKey, decode_track, encode_track
+from projector.route import TrackKey
+from projector.track import Due, Track, decode_track, encode_track
 
 ANSWER_MAX = 1000
 """Notes and deadlines given back at once, of a partition; as in save.lua."""
@@ -137,7 +138,7 @@ class EmbeddedStore:
 
     def _sweep(self, shard: int, swept: Iterable[tuple[TrackKey, Token]]) -> None:
         self._fetch([key for key, _ in swept])
-        gone = [key for key, token in swept if key in self._tracks and self._tracks[key].token == token]
+        gone = list({key: None for key, token in swept if key in self._tracks and self._has(key, token)})
         for key in gone:
             del self._tracks[key]
             for noted in self._notes[shard].values():

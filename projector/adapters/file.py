@@ -21,8 +21,8 @@ from projector.ports import Batch, Committed, Offset, Partition, Span
 
 BATCH_LINES_MAX = 4096
 READ_BYTES = 1 << 22
-PIECE_BYTES = 1 << 10
-"""Compressed bytes unpacked at once: in the worst case they become 1 MB (gzip), 32 MB (zstd)."""
+PIECE_BYTES = 1 << 8
+"""Compressed bytes unpacked at once: in the worst case they become 256 KB (gzip), 8 MB (zstd)."""
 KEPT_BYTES = VALUE_BYTES_MAX + 1
 """What is kept of a longer line: as much as makes it too large."""
 END_UNKNOWN = 1 << 62

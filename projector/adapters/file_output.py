@@ -6,7 +6,7 @@ from base64 import b64encode
 from codecs import getincrementaldecoder
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -52,14 +52,15 @@ class Output:
 
     def close(self) -> None:
         """Everything is written when this returns; standard output stays open."""
+        if self._file.closed:
+            return
         try:
             self._file.flush()
         except OSError as error:
             raise self._failed(error) from error
         finally:
             if self._is_ours:
-                with suppress(OSError):  # It flushes again; that this failed has been said already.
-                    self._file.close()
+                self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -68,8 +69,10 @@ class Output:
         self.close()
 
     def _failed(self, error: OSError) -> Unavailable:
-        if not self._is_ours:  # Or what is left of it would fail once more at the end of the process.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._file.fileno())
+        # What is left in the buffer goes nowhere from here on, or it would fail once more when that is closed.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._file.fileno())
+        os.close(nowhere)
         return Unavailable(f"writing to {self.name} failed: {_why(error)}. What it holds is not complete")
 
 
@@ -129,9 +132,10 @@ class ReplayPublisher:
         """Nothing of an earlier life is left."""
 
     def close(self) -> None:
-        for output in (self._changes, self._rejects):
-            if output is not None:
-                output.close()
+        with ExitStack() as both:  # The second is closed also where the first fails.
+            for output in (self._changes, self._rejects):
+                if output is not None:
+                    both.callback(output.close)
 
     def _refuse(self, rejects: Iterable[Refused]) -> None:
         """In the order of the input: what was too late is found after what was no event."""
@@ -150,9 +154,10 @@ class ReplayPublisher:
         if self._is_private:
             reject.detail, reject.truncated = None, size
             return reject
+        is_cut = size > REJECT_VALUE_MAX
         reject.key, reject.key_base64 = _text(record.key)
-        reject.value, reject.value_base64 = _text(None if value is None else value[:REJECT_VALUE_MAX])
-        if size > REJECT_VALUE_MAX:
+        reject.value, reject.value_base64 = _text(value[:REJECT_VALUE_MAX] if value else value, is_cut=is_cut)
+        if is_cut:
             reject.truncated = size
         return reject
 
@@ -164,12 +169,12 @@ def _detail(refused: Refused, size: int) -> str:
     return refused.detail
 
 
-def _text(data: bytes | None) -> tuple[str | UnsetType | None, str | UnsetType]:
+def _text(data: bytes | None, *, is_cut: bool = False) -> tuple[str | UnsetType | None, str | UnsetType]:
     """As text if it is UTF-8, a character that was cut at its end aside; else as base64."""
     if data is None:
         return None, UNSET
     try:
-        return getincrementaldecoder("utf-8")().decode(data, final=len(data) < REJECT_VALUE_MAX), UNSET
+        return getincrementaldecoder("utf-8")().decode(data, final=not is_cut), UNSET
     except UnicodeDecodeError:
         return UNSET, b64encode(data).decode()
 

@@ -27,7 +27,8 @@ from redis import exceptions
 from projector.adapters.redis_server import READ_RETRIES, Client, RunIds, check_server, connect, place_of, translated
 from projector.errors import Unavailable, WrongInput
 from projector.ports import Conflict, Offset, Overtaken, Partition, Position, Saved, Stored, Token, Write
-from projector.track import FORMAT, Due, NewerFormatError, Track, TrackKey, decode_track, encode_track
+from projector.route import TrackKey
+from projector.track import FORMAT, Due, NewerFormatError, Track, decode_track, encode_track
 
 TOKEN_BYTES = 12
 """8 letters of chance for each life of a store, 4 that count its writes; save.lua knows the number too. They are ASCII

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from projector import __version__
-from projector.cli import exits
+from projector import __version__, exits
 from projector.cli.doctor import doctor
 from projector.cli.replay import replay
 from projector.cli.run import run

@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
+from projector import exits, logs
 from projector.adapters.kafka import KafkaTopics, problems, wrong_extras
 from projector.adapters.redis_server import check_server
-from projector.cli import exits, logs, options
+from projector.cli import options
 from projector.config import Config, load
 from projector.errors import ProjectorError, WrongInput
 from projector.service import kafka_settings

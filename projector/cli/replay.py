@@ -11,11 +11,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from projector import exits, logs
 from projector.adapters.embedded import EmbeddedStore
 from projector.adapters.file import BATCH_LINES_MAX, FileSource
 from projector.adapters.file_output import STDOUT, Output, ReplayPublisher
 from projector.adapters.kafka import TopicReader
-from projector.cli import exits, logs, options
+from projector.cli import options
 from projector.config import Config, load
 from projector.dates import parse_time
 from projector.errors import WrongInput
@@ -160,8 +161,9 @@ def _tell(ledgers: dict[Partition, Ledger]) -> None:
     book = total(list(ledgers.values()))
     rejected = ", ".join(f"{reason} {count:,}" for reason, count in sorted(book.rejected.items()))
     typer.echo(
-        f"read {book.read:,} = folded {book.folded:,} + duplicates {book.duplicates:,} + redelivered {book.redelivered:,}"
-        f" + rejected {sum(book.rejected.values()):,}{f' ({rejected})' if rejected else ''}"
+        f"read {book.read:,} = folded {book.folded:,} + duplicates {book.duplicates:,}"
+        f" + redelivered {book.redelivered:,} + rejected {sum(book.rejected.values()):,}"
+        f"{f' ({rejected})' if rejected else ''}"
         f" + tombstones {book.tombstones:,}; clamped {book.clamped:,}",
         err=True,
     )

@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from projector.cli import logs, options
+from projector import logs
+from projector.cli import options
 from projector.config import load
 
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from projector import exits
 from projector import schemas as documents
-from projector.cli import exits
 from projector.errors import WrongInput
 from projector.schemas.model import VERSION
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from projector.ports import Saved, Store, Token, Write
+from projector.route import TrackKey, named_track
 from projector.session import new_session
-from projector.track import Due, Track, TrackKey, named_track
+from projector.track import Due, Track
 
 A, B, C = named_track("a"), named_track("b"), named_track("c")
 NOW = 1_700_000_000_000

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from projector.ports import NO_CLOCK, Position, Store
-from projector.track import Due, named_track
+from projector.route import named_track
+from projector.track import Due
 from tests.adapters.store_calls import NOW, A, B, C, applied_of, due_of, notes_of, put, saved, track
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from projector.adapters.embedded import EmbeddedStore
 from projector.ports import Saved, Write
-from projector.track import named_track
+from projector.route import named_track
 from tests.adapters.store_calls import A, put, saved, track
 from tests.adapters.store_contract import OwnershipContract, StoreContract
 

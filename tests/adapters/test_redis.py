@@ -13,10 +13,11 @@ from projector.track import Due
 from tests.adapters.store_calls import NOW, A, B, applied_of, put, saved, track
 from tests.adapters.store_contract import OwnershipContract, StoreContract
 from tests.services.process import wait_for
-from tests.services.redis import RedisServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.services.redis import RedisServer
 
     NewRedis = Callable[..., RedisServer]
 

@@ -90,7 +90,7 @@ def _start_flow(settings: dict[str, str]) -> None:
 
 
 def _say_what_to_look_at(settings: dict[str, str]) -> None:
-    bootstrap = settings[KAFKA_VARIABLE]
+    bootstrap, shown = settings[KAFKA_VARIABLE], HOME.relative_to(machine.ROOT)
     print(
         f"""
 Journeys flow at {RATE} events a second: {INPUT_TOPIC} → projector run → {OUTPUT_TOPIC}. Watch the snapshots:
@@ -99,11 +99,11 @@ Journeys flow at {RATE} events a second: {INPUT_TOPIC} → projector run → {OU
 
 or, with these settings in your shell:
 
-    . {(HOME / "env").relative_to(machine.ROOT)}
-    .venv/bin/projector tail
-    .venv/bin/projector verify
+    . {shown}/env
+    .venv/bin/projector doctor
+    .venv/bin/projector replay --from-topic --output {shown}/sessions.jsonl
 
-Logs and pid files are in {HOME.relative_to(machine.ROOT)}/. `make down` ends it all."""
+Logs and pid files are in {shown}/. `make down` ends it all."""
     )
 
 

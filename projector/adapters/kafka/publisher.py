@@ -1,7 +1,7 @@
 """The way out: snapshots, rejects and input positions in one Kafka transaction, or each in its turn.
 
 Law: after anything but success the producer is thrown away, for kafka-python's may carry positions of an aborted
-transaction into the next one (`clients.md` trap 2); `renew` makes another, which fences the old.
+transaction into the next one; `renew` makes another, which fences the old.
 """
 
 # kafka-python ships no types.
@@ -126,8 +126,8 @@ class KafkaPublisher:
     def _send(self, producer: KafkaProducer, changes: Sequence[Change], rejects: Sequence[Refused]) -> None:
         """Returns when the broker has acknowledged every record.
 
-        Each is asked for its outcome: neither `flush` nor the commit fails for a record that was given up (`clients.md`
-        trap 3). Flushed before the commit, which else would switch lingering off for good (trap 9).
+        Each is asked for its outcome: neither `flush` nor the commit fails for a record that was given up.
+        Flushed before the commit, which else would switch lingering off for good.
         """
         sent = []
         topic, rules, partition_of = self._settings.output_topic, self._rules, self._partition_of

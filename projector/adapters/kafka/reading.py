@@ -2,8 +2,8 @@
 
 Law: with another version of the client nothing here is applied, and the stock way gives the same records and ends.
 Worth it for speed (2 cores, CPython 3.11: 5 µs a record become 1.5; each socket read of 4 KiB gives up the
-interpreter's lock, which a busy main thread then keeps for its whole switch interval) and because the stock reader never gets past a
-record with a header key that is not UTF-8.
+interpreter's lock, which a busy main thread then keeps for its whole switch interval) and because the stock reader
+never gets past a record with a header key that is not UTF-8.
 """
 
 # kafka-python ships no types.
@@ -139,7 +139,7 @@ class FetchedEnds:
 class LeanRecords(Fetcher.PartitionRecords):
     """The records of one partition's fetch; skips aborted and control batches as the stock class does.
 
-    An error is raised once and ends this fetch, where the stock class would make `poll` spin (`clients.md` trap 1).
+    An error is raised once and ends this fetch, where the stock class would make `poll` spin.
     """
 
     def __init__(self, fetch_offset: int, tp: TopicPartition, records: Any, **options: Any) -> None:

@@ -1,6 +1,6 @@
 """What the Kafka adapters are told, and what of it each client gets.
 
-Law: options that the protocol stands on (`design.md` §3: no auto-commit, read_committed, idempotence, …) are set here
+Law: options that the protocol stands on (design §3: no auto-commit, read_committed, idempotence, …) are set here
 and nowhere else, and a setting cannot change them.
 """
 
@@ -80,7 +80,7 @@ def producer_options(settings: KafkaSettings, transactional_id: str) -> dict[str
         "linger_ms": 20,
         "batch_size": 512 * KIB,
         "max_request_size": RECORD_BYTES_MAX,
-        "retry_backoff_ms": 10,  # The sender sleeps it between transactions (`clients.md` trap 8).
+        "retry_backoff_ms": 10,  # The sender sleeps it between transactions.
         "request_timeout_ms": 10_000,
         "max_block_ms": 30_000,
         "metrics_enabled": False,

@@ -44,9 +44,9 @@ class KafkaSource:
         self._next: dict[Partition, Offset] = {}
         """Where `begin_at` placed us, and how far we have read since; empty from a new assignment or a doubt on."""
         with asking("subscribe", self._where):
-            # Known before it is joined for: the first to join would else assign nothing, and a second rebalance follow.
-            self._consumer.partitions_for_topic(self.topic)
             self._consumer.subscribe(topics=[self.topic], listener=self._membership)
+            # Fetches metadata: the first to join would else assign without knowing any, and a second rebalance follow.
+            self._consumer.topics()
 
     def poll(self) -> Batch:
         """Waits at most `POLL_MS`. After whatever it raises, `begin_at` has to be called again.
@@ -154,7 +154,7 @@ class _Membership(ConsumerRebalanceListener):
     """Notes what the group gives and takes; runs on the client's thread while `poll` waits, and only notes.
 
     New partitions are held and given a placeholder position: without one the client would fetch positions by itself,
-    and raise where there are none (`clients.md` §1.7).
+    and raise where there are none.
     """
 
     def __init__(self, consumer: KafkaConsumer) -> None:
@@ -181,7 +181,7 @@ class _Membership(ConsumerRebalanceListener):
 
 
 def require_member(group: Any) -> None:
-    """Raises `Doubt` where a commit with this metadata would not be fenced (`clients.md` trap 7).
+    """Raises `Doubt` where a commit with this metadata would not be fenced.
 
     Brokers do not check a generation of -1 or an empty member id.
     """

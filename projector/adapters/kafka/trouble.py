@@ -76,7 +76,7 @@ def reading(topic: str) -> Iterator[None]:
 
 @contextmanager
 def effects(what: str) -> Iterator[None]:
-    """Around calls that change something: whatever goes wrong, the outcome is unknown (`clients.md` traps 3 and 4)."""
+    """Around calls that change something: whatever goes wrong, the outcome is unknown."""
     try:
         yield
     except ProjectorError:

@@ -112,7 +112,7 @@ for i = 1, #request.positions, 3 do
 end
 stored = redis.call('HGETALL', KEYS[1])
 
--- Tracks no longer held. Whose deadlines and notes they are in is not known here, but there are few partitions.
+-- Tracks no longer held. In whose deadlines and notes they are is not known here: mostly the sweeper's own.
 
 local swept = {}
 for i = 1, #request.sweep, 2 do
@@ -122,9 +122,13 @@ for i = 1, #request.sweep, 2 do
     swept[#swept + 1] = track
   end
 end
-for i = 1, #stored, 2 do
-  call_wide('ZREM', due_of(stored[i]), swept)
-  call_wide('SREM', note_of(stored[i]), swept)
+local function forget(partition)
+  call_wide('ZREM', due_of(partition), swept)
+  call_wide('SREM', note_of(partition), swept)
+end
+if #swept > 0 then
+  for i = 1, #stored, 2 do forget(stored[i]) end
+  for i = 1, #request.expected, 2 do forget(request.expected[i]) end
 end
 
 -- What waits for this worker: {partition, tracks}, and {partition, track, ms, track, ms, ...}.

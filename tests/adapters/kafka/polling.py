@@ -7,7 +7,7 @@ from typing import Any
 from projector.adapters.kafka import KafkaSource
 from projector.ports import Batch
 
-DEADLINE_S = 40.0
+DEADLINE_S = 20.0
 
 
 def poll_until(source: Any, holds: Callable[[Batch], bool]) -> list[Batch]:

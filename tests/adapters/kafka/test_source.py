@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-
 import msgspec
 import pytest
 from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
@@ -13,7 +12,6 @@ from projector.adapters.kafka import KafkaSettings, KafkaSource
 from projector.adapters.kafka import source as module
 from projector.errors import Doubt, Fenced, Unavailable, WrongInput
 from projector.ports import Batch, Committed, Span
-
 from tests.adapters.kafka.polling import assigned, begun, places, poll_until, read_to_end, values
 from tests.services.process import free_port
 from tests.services.topics import Topics
@@ -365,5 +363,5 @@ def test_a_missing_topic_says_how_to_make_it(
 def test_a_broker_that_is_not_there_is_unavailable() -> None:
     nobody = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}", extra={"bootstrap_timeout_ms": "300"})
 
-    with pytest.raises(Unavailable, match="127.0.0.1"):
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
         KafkaSource(nobody)

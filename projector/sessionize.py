@@ -1,0 +1,178 @@
+"""Visits out of events that name no session: gaps, merges, campaign splits and their walls (contract §3, rule 3).
+
+Works on the sessions of one visitor's track, those that can still change, in the order of the log. Spans grow by what
+arrives and never shrink; a wall, once built, stays.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from projector.events import AppEvent, Event, WebEvent
+from projector.join import absorb
+from projector.route import Visitor, derived_id
+from projector.rules import Rules
+from projector.session import Session, Slot, campaign_text, evolve, is_held, last_activity, new_session
+
+VISITS_MAX = 1000
+"""How many visits of one visitor are kept at once, whatever the retention: the oldest go first."""
+
+
+class Visits(Struct, array_like=True, gc=False):
+    """What a visitor's track has beside its sessions. Stored: fields are appended at the end, never moved."""
+
+    walls: list[int] = []
+    """Moments of campaign splits, ascending, ms."""
+    merged: dict[str, tuple[str, int, str | None]] = {}
+    """Ids that were merged away, to their survivor, the revision of their tombstone, and their short id."""
+
+
+class Placed(Struct):
+    """Where one event went."""
+
+    session: Session | None
+    """None: it is too late, no visit that is held is in reach."""
+    touched: tuple[Session, ...] = ()
+    """Every visit that it changed: split, ended, or grown by a merge."""
+    withdrawn: tuple[Session, ...] = ()
+    """Visits that were merged into `session`."""
+
+
+Adopt = Callable[[Session], None]
+"""Called for a visit that opens: joins into it what was said of its id before."""
+
+
+def survivor(visits: Visits, session_id: str) -> str:
+    """The id that a visit's id leads to: itself, unless it was merged away."""
+    while session_id in visits.merged:
+        session_id = visits.merged[session_id][0]
+    return session_id
+
+
+def forget_visits(sessions: list[Session], visits: Visits, clock: int, rules: Rules) -> None:
+    """Let go of visits that are no longer held, and of walls and merged ids that nothing can come to any more."""
+    held = [session for session in sessions if is_held(session, clock, rules)]
+    if len(held) > VISITS_MAX:
+        held = sorted(held, key=last_activity)[-VISITS_MAX:]
+    if len(held) != len(sessions):
+        sessions[:] = held
+        alive = {session.id for session in held}
+        visits.merged = {lost: to for lost, to in visits.merged.items() if survivor(visits, lost) in alive}
+    if visits.walls and rules.retention:
+        visits.walls = [wall for wall in visits.walls if wall >= clock - rules.retention or _has_side(held, wall)]
+
+
+def _has_side(sessions: list[Session], wall: int) -> bool:
+    return any(session.wall == wall for session in sessions)
+
+
+def knows(sessions: list[Session], key: int) -> bool:
+    """Duplicates are recognised per visitor."""
+    return any(key in session.ids for session in sessions)
+
+
+def reach_of(visitor: Visitor, rules: Rules) -> int:
+    return rules.timeout_web if visitor.type == "web" else rules.timeout_app
+
+
+def place(
+    sessions: list[Session],
+    visits: Visits,
+    visitor: Visitor,
+    event: Event,
+    *,
+    is_late: bool,
+    adopt: Adopt,
+    rules: Rules,
+    cuts: Counter[str],
+) -> Placed:
+    """Fold an event that no visit knows into the visit that it belongs to; opens, merges and splits as it has to."""
+    near = _near(sessions, visits, event.at, reach_of(visitor, rules))
+    if not near and is_late:
+        return Placed(None)
+    if _splits(near, event, rules):
+        _build_wall(sessions, visits, event.at)
+        near = _near(sessions, visits, event.at, reach_of(visitor, rules))
+        near.append(_open(sessions, visits, visitor, event, adopt))
+    elif not near:
+        near = [_open(sessions, visits, visitor, event, adopt)]
+    into, *others = sorted(near, key=lambda session: (_first(session), sessions.index(session)))
+    for other in others:
+        absorb(into, other, rules, cuts)
+        sessions.remove(other)
+    evolve(into, event, rules, cuts)
+    ended = _end_at_walls(sessions, visits)
+    return Placed(into, (into, *(session for session in ended if session is not into)), tuple(others))
+
+
+def _first(session: Session) -> int:
+    """The first activity; of a visit that has just opened and knows nothing yet the time it opened at."""
+    if session.created is not None:
+        return session.created
+    return session.least if session.least is not None else 0
+
+
+def _near(sessions: list[Session], visits: Visits, at: int, reach: int) -> list[Session]:
+    """Visits on the same side of every wall, within the timeout."""
+    side = _side(visits, at)
+    return [
+        session
+        for session in sessions
+        if session.wall == side and _first(session) - reach <= at <= last_activity(session) + reach
+    ]
+
+
+def _side(visits: Visits, at: int) -> int | None:
+    return max((wall for wall in visits.walls if wall <= at), default=None)
+
+
+def _splits(near: list[Session], event: Event, rules: Rules) -> bool:
+    """A campaign that is new to the visit before it; within a visit's span nothing splits."""
+    payload = event.payload
+    if not rules.campaign_split or not isinstance(payload, WebEvent | AppEvent):
+        return False
+    campaign = campaign_text(event)
+    if campaign is None:
+        return False
+    before = [session for session in near if last_activity(session) < event.at]
+    if not before or any(_first(session) <= event.at <= last_activity(session) for session in near):
+        return False
+    latest = max(before, key=last_activity)
+    return latest.values[Slot.CAMPAIGN] != campaign
+
+
+def _build_wall(sessions: list[Session], visits: Visits, at: int) -> None:
+    side = _side(visits, at)
+    for session in sessions:
+        if session.wall == side and _first(session) >= at:
+            session.wall = at
+    visits.walls = sorted({*visits.walls, at})
+
+
+def _open(sessions: list[Session], visits: Visits, visitor: Visitor, event: Event, adopt: Adopt) -> Session:
+    session = new_session(visit_id(visitor, event))
+    session.wall = _side(visits, event.at)
+    session.least = event.at
+    adopt(session)
+    sessions.append(session)
+    return session
+
+
+def visit_id(visitor: Visitor, event: Event) -> str:
+    """The id of the visit that this event opens: a replay of the same log gives the same."""
+    opener = event.id or f"heartbeat:{event.at}"
+    return derived_id((visitor.customer_id_type, visitor.customer_id, visitor.type, opener))
+
+
+def _end_at_walls(sessions: list[Session], visits: Visits) -> list[Session]:
+    """Tell every visit the wall that ends it; gives those for which that is new."""
+    if not visits.walls:
+        return []
+    changed = []
+    for session in sessions:
+        wall = min((wall for wall in visits.walls if session.wall is None or wall > session.wall), default=None)
+        if wall != session.split_at:
+            session.split_at = wall
+            changed.append(session)
+    return changed

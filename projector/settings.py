@@ -1,0 +1,214 @@
+"""Every setting that there is: name, kind, default, unit and meaning, in the order in which they are documented.
+
+`deploy/projector.example.toml` is the same list, and a test holds it to this one.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from projector.dates import parse_time
+from projector.rules import AttributeRule
+
+
+class WrongValueError(Exception):
+    """The message says what was expected."""
+
+
+# Kinds of settings: a value from TOML, or a text from the environment or a flag, to what the program works with.
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str) and value:
+        return value
+    raise WrongValueError("a text that is not empty")
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if isinstance(value, str) and value.lower() in words:
+        return words[value.lower()]
+    raise WrongValueError("true or false")
+
+
+def _between(least: int, most: int) -> Callable[[object], int]:
+    def whole(value: object) -> int:
+        number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+        if isinstance(number, int) and not isinstance(number, bool) and least <= number <= most:
+            return number
+        raise WrongValueError(f"a whole number from {least} to {most}")
+
+    return whole
+
+
+_UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def _duration(value: object) -> int:
+    """In ms."""
+    if value in (0, "0") and not isinstance(value, bool):
+        return 0
+    if isinstance(value, str):
+        digits = value.rstrip("abcdefghijklmnopqrstuvwxyz")
+        unit = value[len(digits) :]
+        if digits.isascii() and digits.isdigit() and unit in _UNITS and len(digits) <= 12:
+            return int(digits) * _UNITS[unit]
+    raise WrongValueError("a duration with its unit, such as 45s, 30m, 12h or 7d")
+
+
+def _positive_duration(value: object) -> int:
+    ms = _duration(value)
+    if ms:
+        return ms
+    raise WrongValueError("a duration above zero with its unit, such as 45s or 30m")
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    items = value.split(",") if isinstance(value, str) else value
+    if isinstance(items, list | tuple) and all(isinstance(item, str) and item.strip() for item in items):
+        return tuple(item.strip() for item in items)
+    raise WrongValueError("a list of texts, in the environment separated by commas")
+
+
+def _one_of(*words: str) -> Callable[[object], str]:
+    def word(value: object) -> str:
+        if isinstance(value, str) and value in words:
+            return value
+        raise WrongValueError(f"one of {', '.join(words)}")
+
+    return word
+
+
+def _start(value: object) -> str | int:
+    if value in ("beginning", "end"):
+        return str(value)
+    at = parse_time(value) if isinstance(value, str) else None
+    if at is None:
+        raise WrongValueError("beginning, end, or a time with an offset such as 2025-06-10T08:00:00Z")
+    return at
+
+
+def _rules(value: object) -> tuple[AttributeRule, ...]:
+    try:
+        if isinstance(value, str):
+            return msgspec.json.decode(value, type=tuple[AttributeRule, ...])
+        return msgspec.convert(value, type=tuple[AttributeRule, ...])
+    except msgspec.MsgspecError as wrong:
+        expected = "an array of tables (in the environment JSON) with `match` and any of `to`, `list`, `drop`, `types`"
+        raise WrongValueError(f"{expected}; {wrong}") from None
+
+
+class Setting(Struct, frozen=True):
+    """One setting as it is documented."""
+
+    name: str
+    kind: Callable[[object], Any]
+    """From TOML's value, or the text of the environment or a flag, to what the program works with."""
+    default: Any
+    """As it is written in TOML."""
+    meaning: str
+    section: str
+
+    @property
+    def value(self) -> Any:
+        """The default as the program works with it."""
+        return self.kind(self.default)
+
+
+def _section(title: str, *rows: tuple[str, Callable[[object], Any], Any, str]) -> tuple[Setting, ...]:
+    return tuple(Setting(*row, title) for row in rows)
+
+
+SETTINGS: tuple[Setting, ...] = (
+    *_section(
+        "Kafka",
+        ("kafka_bootstrap_servers", _text, "localhost:9092", "Brokers to start from, host:port, separated by commas."),
+        ("input_topic", _text, "journey-events", "Where journey events come from."),
+        ("output_topic", _text, "journey-sessions", "Where snapshots go: a compacted topic, key = session id."),
+        ("rejects_topic", _text, "journey-events.rejected", "Where records go that cannot be folded, with the reason."),
+        ("group_id", _text, "session-projector", "The consumer group; workers of one group share the partitions."),
+        (
+            "group_session_timeout",
+            _positive_duration,
+            "10s",
+            "A worker that has not been heard of for so long has its partitions given away.",
+        ),
+        (
+            "delivery",
+            _one_of("exactly-once", "at-least-once"),
+            "exactly-once",
+            "exactly-once: one transaction a batch. at-least-once: a crash may repeat snapshots, state stays exact.",
+        ),
+        ("start", _start, "beginning", "Where a new namespace begins: beginning, end, or a time."),
+        (
+            "on_gap",
+            _one_of("stop", "skip"),
+            "stop",
+            "Where the log no longer has records that state needs: stop and say so, or go on and count them.",
+        ),
+    ),
+    *_section(
+        "Redis",
+        ("redis_url", _text, "redis://localhost:6379/0", "The store: redis://, rediss:// or unix://."),
+        ("namespace", _text, "{group_id}", "Prefix of all keys; {group_id} is the group's id."),
+        (
+            "shards",
+            _between(0, 1024),
+            0,
+            "Parts of the state, fixed at the first start; 0 = as recorded, else 1 on one Redis and 48 on a cluster.",
+        ),
+        ("cache_tracks_max", _between(1, 10_000_000), 50_000, "Sessions a worker keeps in memory, about 3 KB each."),
+    ),
+    *_section(
+        "Time",
+        ("retention", _duration, "7d", "How long a session is kept after its last activity; 0 = for ever."),
+        ("future_tolerance", _duration, "5m", "An event later than its record by more counts as its record's time."),
+        ("timeout_web", _positive_duration, "30m", "A web session ends so long after its last activity."),
+        ("timeout_app", _positive_duration, "30m", "An app session ends so long after its last activity."),
+        ("idle_after", _duration, "45s", "`idleDate` is so long after the last activity."),
+        ("away_after", _duration, "60s", "`awayDate` is so long after the last activity."),
+    ),
+    *_section(
+        "Fold",
+        ("campaign_split", _flag, True, "A new campaign ends a visit and opens another."),
+        ("pageview_events", _texts, ["page_viewed"], "Names of web events that count as page views."),
+        ("screenview_events", _texts, ["screen_viewed"], "Names of app events that count as screen views."),
+        ("search_parameters", _texts, ["q", "query", "search", "term"], "Query parameters that hold a search."),
+        (
+            "short_id_digits",
+            _between(4, 6),
+            6,
+            "Digits of `shortId`: 4 for up to 10,000 sessions at a time, 6 for 10^6.",
+        ),
+        ("event_ids_max", _between(1, 1_000_000), 4096, "Event ids remembered a session, to know duplicates by."),
+        (
+            "attribute_rules",
+            _rules,
+            [],
+            "Which event attributes become session attributes, and how; the first match counts, none: all do.",
+        ),
+    ),
+    *_section(
+        "Enrichment",
+        ("enrich_page", _flag, True, "Fill a page's domain, hostname, pathname, queryString, fragment from its url."),
+        ("enrich_referrer", _flag, True, "Fill the referrer's parts, medium, name and keywords from its url."),
+        ("enrich_campaign", _flag, True, "Fill the campaign from utm parameters and click ids of the page's query."),
+    ),
+    *_section(
+        "Service",
+        ("workers", _between(1, 256), 1, "Worker processes on this machine."),
+        (
+            "turn_timeout",
+            _positive_duration,
+            "60s",
+            "A worker that has not finished a turn for so long is stopped and started again.",
+        ),
+        ("metrics_port", _between(0, 65_535), 0, "Prometheus metrics on this port, worker n on port + n; 0 = none."),
+        ("log_level", _one_of("debug", "info", "warning", "error"), "info", "The least level that is logged."),
+        ("log_format", _one_of("auto", "json", "text"), "auto", "auto: text on a terminal, else JSON lines."),
+    ),
+)

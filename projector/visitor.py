@@ -1,0 +1,169 @@
+"""The fold of a visitor's track: raw events into visits, and the events that name one of the visits by its id."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from projector.decode import Rejected
+from projector.route import Visitor
+from projector.rules import Rules
+from projector.session import Session, event_key, evolve, last_activity, new_session
+from projector.sessionize import (
+    Placed,
+    Visits,
+    forget_visits,
+    knows,
+    place,
+    reach_of,
+    survivor,
+    visit_id,
+)
+from projector.track import (
+    Account,
+    Incoming,
+    Outcome,
+    Track,
+    find,
+    forget_late,
+    is_late,
+    revision_of,
+    skipped,
+    too_late,
+)
+
+Adopt = Callable[[Session, Incoming | None], list[Incoming]]
+"""Joins into a visit what is kept under its id, makes the id lead to the visitor's track, and gives the records of the
+batch that name it and come after the one that opened it (None: it is asked again, for a visit that is open)."""
+
+
+class Fold(Struct):
+    """What the records of a batch did to a visitor's track."""
+
+    accounts: list[Account] = []
+    shown: set[str] = set()
+    """Ids of the visits to be published: changed, or touched by a record that was delivered again."""
+    withdrawn: set[str] = set()
+    """Ids whose tombstone is to be published."""
+
+
+def fold_visits(
+    track: Track,
+    visitor: Visitor,
+    incoming: list[Incoming],
+    *,
+    committed: Mapping[int, int],
+    adopt: Adopt,
+    rules: Rules,
+    cuts: Counter[str],
+) -> Fold:
+    """Fold the records of one visitor, each partition's in order, into its track, in place."""
+    folder = _Folder(track, visitor, incoming, adopt, rules, cuts)
+    forget_late(track, committed)
+    return folder.run()
+
+
+class _Folder:
+    """One batch for one visitor; `queue` grows by records that name a visit opened on the way."""
+
+    def __init__(
+        self,
+        track: Track,
+        visitor: Visitor,
+        incoming: list[Incoming],
+        adopt: Adopt,
+        rules: Rules,
+        cuts: Counter[str],
+    ) -> None:
+        self.track, self.visitor, self.adopt, self.rules, self.cuts = track, visitor, adopt, rules, cuts
+        self.queue = deque(incoming)
+        self.visits = track.visits = track.visits if track.visits is not None else Visits()
+        self.fold = Fold()
+
+    def run(self) -> Fold:
+        again: set[str] = set()
+        while self.queue:
+            record = self.queue.popleft()
+            if record.offset < self.track.applied.get(record.partition, 0):
+                self.fold.accounts.append((record, skipped(self.track, record, self.rules)))
+                again |= self._touched_since(record)
+                continue
+            self.fold.accounts.append((record, self._take(record)))
+            self.track.applied[record.partition] = record.offset + 1
+        for session in [session for session in self.track.sessions if session.id in again]:
+            self.adopt(session, None)  # The worker that opened it may have died before its id led here.
+        self.fold.shown |= again
+        self.fold.shown &= {session.id for session in self.track.sessions}
+        return self.fold
+
+    def _touched_since(self, record: Incoming) -> set[str]:
+        """Visits that this record, or one after it, changed; and tombstones that may not have been published."""
+        self.fold.withdrawn |= self.visits.merged.keys()
+        at, offset = record.partition, record.offset
+        return {session.id for session in self.track.sessions if session.positions.get(at, 0) > offset}
+
+    def _take(self, record: Incoming) -> Outcome | Rejected:
+        track, event = self.track, record.event
+        forget_visits(track.sessions, self.visits, record.clock, self.rules)
+        if event.session_id is not None:
+            return self._take_named(record, event.session_id)
+        if event.id and knows(track.sessions, event_key(event.id)):
+            return Outcome.DUPLICATE
+        placed = place(
+            track.sessions,
+            self.visits,
+            self.visitor,
+            event,
+            is_late=is_late(record, self.rules),
+            adopt=lambda session: self._opened(session, record),
+            rules=self.rules,
+            cuts=self.cuts,
+        )
+        if placed.session is None:
+            return too_late(track, record, self.rules)
+        if track.home is None:
+            track.home = record.partition
+        self._moved(record, placed)
+        return Outcome.FOLDED
+
+    def _take_named(self, record: Incoming, named: str) -> Outcome | Rejected:
+        session = find(self.track, named)
+        if session is None:
+            if is_late(record, self.rules):
+                return too_late(self.track, record, self.rules)
+            session = new_session(survivor(self.visits, named))  # It comes back after the retention, and starts anew.
+            self.track.sessions.append(session)
+        if not evolve(session, record.event, self.rules, self.cuts):
+            return Outcome.DUPLICATE
+        self._moved(record, Placed(session, touched=(session,)))
+        return Outcome.FOLDED
+
+    def _opened(self, session: Session, record: Incoming) -> None:
+        later = self.adopt(session, record)
+        if later:
+            merged = sorted([*self.queue, *later], key=lambda one: (one.partition, one.offset))
+            self.queue = deque(merged)
+
+    def _moved(self, record: Incoming, placed: Placed) -> None:
+        for session in (*placed.touched, *placed.withdrawn):
+            session.positions[record.partition] = record.offset + 1
+            self.fold.shown.add(session.id)
+        assert placed.session is not None
+        for lost in placed.withdrawn:
+            # An end would make it odd; a withdrawal is the last there is of it.
+            tombstone = 2 * (revision_of(self.track, lost, self.rules) // 2) + 1
+            self.visits.merged[lost.id] = (placed.session.id, tombstone, lost.short_id)
+            self.fold.withdrawn.add(lost.id)
+
+
+def foresee(track: Track, visitor: Visitor, incoming: list[Incoming], rules: Rules) -> list[str]:
+    """Ids of visits that these records are likely to open, so that what is kept under them is loaded at once."""
+    reach = reach_of(visitor, rules)
+    spans = [(session.created or last_activity(session), last_activity(session)) for session in track.sessions]
+    ids = []
+    for record in incoming:
+        at, fresh = record.event.at, record.offset >= track.applied.get(record.partition, 0)
+        if fresh and record.event.session_id is None and not any(a - reach <= at <= b + reach for a, b in spans):
+            ids.append(visit_id(visitor, record.event))
+        spans.append((at, at))
+    return ids

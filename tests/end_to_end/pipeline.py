@@ -1,0 +1,113 @@
+"""One pipeline of a test's own: its three topics, group and namespace, what goes in and what has come out.
+
+Law: records go in and snapshots come out through `kcat`; the service runs as the command that users have.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from projector.adapters.kafka import KafkaTopics
+from projector.config import Config, load
+from projector.ledger import Mark, mark_of
+from projector.service import check, kafka_settings, store
+from projector.session import is_published
+from projector.snapshot import snapshot_of
+from tests import cli
+from tests.end_to_end import kcat
+from tests.oracle.replay import Record, Result, fold
+from tests.services.process import Process
+from tests.services.topics import Topics
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """`settings` are the environment of every command that is run for it."""
+
+    settings: Mapping[str, str]
+    home: Path
+    partitions: int
+
+    @cached_property
+    def config(self) -> Config:
+        return load(environment=self.settings)
+
+    @property
+    def _bootstrap(self) -> str:
+        return self.config.kafka_bootstrap_servers
+
+    def create_topics(self) -> None:
+        with KafkaTopics(kafka_settings(self.config)) as topics:
+            topics.create(input_partitions=self.partitions)
+
+    def feed(self, records: Iterable[tuple[str, bytes]]) -> None:
+        """Key and value of each; a key's records go to one partition."""
+        kcat.write(self._bootstrap, self.config.input_topic, records)
+
+    def feed_unkeyed(self, records: Sequence[tuple[str, bytes]]) -> None:
+        """In turns over the partitions, so that the records of one session are in all of them."""
+        for partition in range(self.partitions):
+            share = [(None, value) for _, value in records[partition :: self.partitions]]
+            kcat.write(self._bootstrap, self.config.input_topic, share, partition=partition)
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        """`projector run --until-end`, which has to succeed."""
+        return cli.projector("run", "--until-end", *words, environment=self.settings)
+
+    def start(self, *words: str) -> Process:
+        """`projector run`, until it is told to stop; its log is in the test's folder."""
+        process = Process("projector", cli.command("run", *words), self.home, env=self.settings)
+        process.start()
+        return process
+
+    def replay(self, *words: str) -> list[bytes]:
+        """The sessions, a line each, of `projector replay --from-topic`."""
+        return cli.projector("replay", "--from-topic", *words, environment=self.settings).stdout.splitlines()
+
+    def expected(self) -> Result:
+        """What the oracle makes of the input topic; the wall clock stands at now."""
+        log = kcat.read(self._bootstrap, self.config.input_topic)
+        records = [Record(one.topic, one.partition, one.offset, one.value, one.timestamp) for one in log]
+        return fold(records, as_of=time.time_ns() // 1_000_000, topics=[self.config.input_topic])
+
+    def published(self) -> list[kcat.Message]:
+        """Everything in the snapshots topic, older snapshots too."""
+        return kcat.read(self._bootstrap, self.config.output_topic)
+
+    def newest(self) -> dict[str, kcat.Message]:
+        """By session id the last snapshot."""
+        return {message.key or "": message for message in self.published()}
+
+    def rejected(self) -> list[kcat.Message]:
+        return kcat.read(self._bootstrap, self.config.rejects_topic)
+
+    def marks(self) -> dict[int, Mark]:
+        """By partition what is committed beside its offset."""
+        committed = Topics(self._bootstrap).committed(self.config.group_id)
+        return {partition.partition: mark_of(at.metadata) for partition, at in committed.items()}
+
+    def committed(self) -> dict[int, int]:
+        """By partition the offset that is committed."""
+        committed = Topics(self._bootstrap).committed(self.config.group_id)
+        return {partition.partition: at.offset for partition, at in committed.items()}
+
+    def stored(self) -> dict[str, bytes]:
+        """By session id the snapshot of what Redis holds."""
+        rules = self.config.rules()
+        with closing(store(self.config, check(self.config))) as redis:
+            held = [session for _, track in redis.sessions() for session in track.sessions if is_published(session)]
+        return {session.id: snapshot_of(session, rules) for session in held}
+
+    def stored_positions(self) -> list[dict[int, int]]:
+        """By shard and partition the next offset."""
+        with closing(store(self.config, check(self.config))) as redis:
+            return [{one: at.offset for one, at in shard.items()} for shard in redis.positions()]

@@ -1,0 +1,121 @@
+"""What has to hold of a pipeline once its input is folded, whatever happened on the way (contract §4, §6, §8)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+from projector.ledger import Ledger, total
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.end_to_end.kcat import Message
+    from tests.end_to_end.pipeline import Pipeline
+    from tests.oracle.replay import Result
+
+SCHEMAS = Path(__file__).parents[2] / "schemas" / "v1"
+
+
+def validator(name: str) -> Any:
+    schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
+    return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+SNAPSHOT, SNAPSHOT_HEADERS = validator("session-snapshot"), validator("snapshot-headers")
+REJECT_HEADERS = validator("reject-headers")
+
+
+def assert_end_is_right(pipeline: Pipeline) -> Result:
+    """All of the promises below; gives what the oracle says."""
+    expected = pipeline.expected()
+    published = pipeline.published()
+    assert_snapshots_are(published, expected)
+    assert_revisions_never_go_back(published)
+    assert_rejected_once_each(pipeline, expected)
+    assert_ledger_balances(pipeline, expected)
+    assert_redis_holds_what_is_published(pipeline)
+    return expected
+
+
+def assert_snapshots_are(published: Iterable[Message], expected: Result) -> None:
+    newest = {message.key: message for message in published}
+    for message in newest.values():
+        assert message.value is not None
+        SNAPSHOT.validate(json.loads(message.value))
+        SNAPSHOT_HEADERS.validate(message.headers)
+    sessions = {key: json.loads(without_short_id(message.value or b"")) for key, message in newest.items()}
+    right = {session["id"]: session for session in expected.sessions}
+    assert sessions.keys() == right.keys()
+    assert [difference(sessions[key], right[key]) for key in right if sessions[key] != right[key]] == []
+
+
+def difference(session: dict[str, Any], right: dict[str, Any]) -> dict[str, Any]:
+    """By member what is and what should be."""
+    members = session.keys() | right.keys()
+    pairs = {name: (session.get(name), right.get(name)) for name in members}
+    return {"id": right["id"]} | {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def assert_revisions_never_go_back(published: Iterable[Message]) -> None:
+    revisions: dict[str | None, list[int]] = {}
+    for message in published:
+        revisions.setdefault(message.key, []).append(message.revision)
+    back = {key: seen for key, seen in revisions.items() if seen != sorted(seen)}
+    assert not back
+
+
+def assert_rejected_once_each(pipeline: Pipeline, expected: Result) -> None:
+    """With the value as it was, and the headers that say where it came from and why."""
+    rejected = pipeline.rejected()
+    for message in rejected:
+        REJECT_HEADERS.validate(message.headers)
+    assert Counter((*origin_of(message), message.value) for message in rejected) == Counter(
+        (
+            reject["reason"],
+            reject["topic"],
+            reject["partition"],
+            reject["offset"],
+            reject["timestamp"],
+            value_of(reject),
+        )
+        for reject in expected.rejects
+    )
+
+
+def origin_of(reject: Message) -> tuple[str, str, int, int, int]:
+    reason, topic = (reject.headers[f"projector.reject.{name}"] for name in ("reason", "topic"))
+    partition, offset, timestamp = (
+        int(reject.headers[f"projector.reject.{name}"]) for name in ("partition", "offset", "timestamp")
+    )
+    return reason, topic, partition, offset, timestamp
+
+
+def value_of(reject: dict[str, Any]) -> bytes:
+    text: str = reject["value"]
+    return text.encode()
+
+
+def assert_ledger_balances(pipeline: Pipeline, expected: Result) -> Ledger:
+    """Every record is accounted for once; after a kill what was folded before may count as redelivered."""
+    ledgers = [mark.ledger for mark in pipeline.marks().values()]
+    assert [ledger.balance() for ledger in ledgers] == [0] * len(ledgers)
+    book, right = total(ledgers), expected.ledger
+    assert (book.read, book.tombstones, book.clamped, book.rejected) == tuple(
+        right[name] for name in ("read", "tombstones", "clamped", "rejected")
+    )
+    assert book.folded + book.duplicates + book.redelivered == right["folded"] + right["duplicates"]
+    return book
+
+
+def assert_redis_holds_what_is_published(pipeline: Pipeline) -> None:
+    assert pipeline.stored() == {key: message.value for key, message in pipeline.newest().items()}
+
+
+def without_short_id(snapshot: bytes) -> bytes:
+    return re.sub(rb'"shortId":"[0-9]+",', b"", snapshot)

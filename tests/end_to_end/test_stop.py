@@ -1,0 +1,37 @@
+"""SIGTERM under load: the batch in hand is finished and committed, and the next run goes on from there (contract §9)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.end_to_end import kcat
+from tests.end_to_end.promises import assert_end_is_right, assert_ledger_balances
+from tests.generate import bench_events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.end_to_end.pipeline import Pipeline
+
+EVENTS = 6000
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_stop_under_load_commits_what_was_read(new_pipeline: Callable[..., Pipeline], workers: str) -> None:
+    pipeline = new_pipeline(kafka_max_poll_records="20", shards="2")
+    pipeline.feed(bench_events(EVENTS, 200, seed=21))
+    service = pipeline.start("--workers", workers)
+    kcat.read_first(pipeline.config.kafka_bootstrap_servers, pipeline.config.output_topic, 1)
+
+    service.stop()
+
+    assert service.wait() == 0
+    committed = pipeline.committed()
+    assert 0 < sum(committed.values()) < EVENTS
+    assert pipeline.stored_positions() == [committed, committed]
+    pipeline.run("--workers", "2")
+    expected = assert_end_is_right(pipeline)
+    book = assert_ledger_balances(pipeline, expected)
+    assert (book.read, book.folded, book.redelivered) == (EVENTS, EVENTS, 0)

@@ -1,0 +1,154 @@
+"""What must hold when all is at rest (contract §8), as a committed reader and the store's owner see it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from projector.ledger import mark_of
+from projector.session import ended_at, is_published
+from projector.track import revision_of
+from tests.memory import MemoryRecord, play
+from tests.oracle import replay as oracle
+from tests.simulation.broker import Published
+from tests.simulation.kafka import content_of
+
+if TYPE_CHECKING:
+    from tests.simulation.world import SimWorld
+
+Content = dict[str, tuple[int, bytes]]
+"""By session id its revision and its snapshot, short id apart."""
+
+
+def judge(world: SimWorld) -> list[str]:
+    """Every law that does not hold, in words."""
+    log = {partition: held for partition, held in enumerate(world.broker.log)}
+    records = [record for held in log.values() for record in held]
+    expected = oracle.fold(
+        (oracle.Record("simulated", one.partition, one.offset, one.value, one.timestamp) for one in records),
+        as_of=world.clock.ms,
+        started=world.clock.ms,
+    )
+    seen = world.broker.read_committed()
+    found = [*_state(world, log), *_right(world, expected), *_orders(world, seen), *_short_ids(world)]
+    found += _accounts(world, expected, records)
+    return found
+
+
+def _state(world: SimWorld, log: dict[int, list[MemoryRecord]]) -> list[str]:
+    """Laws 2, 3 and 5: store, newest snapshots, and a fold of the whole log without any trouble are the same."""
+    stored: Content = {}
+    for _, track in world.nodes.tracks():
+        for session in track.sessions:
+            if is_published(session):
+                stored[session.id] = revision_of(track, session, world.rules), content_of(session, world.rules)
+    published = newest(world)
+    played = play(log, world.rules, as_of=world.clock.ms)
+    again = {one: (played.revisions[one][-1], _bare(value)) for one, value in played.values.items()}
+    return [
+        *_differences("published", published, "stored", stored),
+        *_differences("stored", stored, "folded again", again),
+    ]
+
+
+def newest(world: SimWorld) -> Content:
+    """At least once a late one may stand last; then its revision tells (design §4)."""
+    found: Content = {}
+    for one in world.broker.read_committed():
+        if one.value is None:
+            found.pop(one.session_id, None)
+        elif world.plan.exactly_once or one.revision >= found.get(one.session_id, (-1, b""))[0]:
+            found[one.session_id] = (one.revision, one.value)
+    return found
+
+
+def _bare(value: bytes) -> bytes:
+    """Without the short id, which an embedded store gives too."""
+    session = msgspec.json.decode(value)
+    if "shortId" not in session:
+        return value
+    return value.replace(b'"shortId":"%b",' % session["shortId"].encode(), b"", 1)
+
+
+def _differences(left: str, lefts: Content, right: str, rights: Content) -> list[str]:
+    return [
+        f"{session_id} is {left} as {lefts.get(session_id)}\n   and {right} as {rights.get(session_id)}"
+        for session_id in sorted(lefts.keys() | rights.keys())
+        if lefts.get(session_id) != rights.get(session_id)
+    ]
+
+
+def _right(world: SimWorld, expected: oracle.Result) -> list[str]:
+    """What is published is what the contract says, worked out apart from the product."""
+    published = {one: msgspec.json.decode(value) for one, (_, value) in newest(world).items()}
+    wanted = {session["id"]: session for session in expected.sessions}
+    return [
+        f"{one} is {published.get(one)}\n   but ought to be {wanted.get(one)}"
+        for one in sorted(published.keys() | wanted.keys())
+        if published.get(one) != wanted.get(one)
+    ]
+
+
+def _orders(world: SimWorld, seen: list[Published]) -> list[str]:
+    """Revisions, withdrawals and ends, in the order in which a committed reader sees them."""
+    found: list[str] = []
+    last: dict[str, Published] = {}
+    contents: dict[tuple[str, int], bytes | None] = {}
+    facts = world.facts
+    may_go_back = facts.two_owners or (facts.is_unkeyed and facts.store_lost) or not world.plan.exactly_once
+    for one in seen:
+        before = last.get(one.session_id)
+        if before is not None and one.revision < before.revision and not may_go_back:
+            found.append(f"{one.session_id} goes back from revision {before.revision} to {one.revision}")
+        if before is not None and before.value is None and one.value is not None and not may_go_back:
+            found.append(f"{one.session_id} was withdrawn and is back")
+        if contents.setdefault((one.session_id, one.revision), one.value) != one.value:
+            other = contents[one.session_id, one.revision]
+            found.append(f"{one.session_id} has revision {one.revision} twice: {other!r}\n   and {one.value!r}")
+        if one.is_too_early:
+            found.append(f"{one.session_id} ended before it was due, in revision {one.revision}")
+        last[one.session_id] = one
+    return found
+
+
+def _short_ids(world: SimWorld) -> list[str]:
+    """Unique among sessions that have not ended. A node that loses claims alone is past what can be held."""
+    if world.facts.store_lost and len(world.nodes.nodes) > 1:
+        return []
+    live = [
+        session.short_id
+        for _, track in world.nodes.tracks()
+        for session in track.sessions
+        if is_published(session) and ended_at(session, world.rules) is None
+    ]
+    return [
+        f"short id {one} is had by {count} sessions" for one, count in Counter(live).items() if count > 1 or not one
+    ]
+
+
+def _accounts(world: SimWorld, expected: oracle.Result, records: list[MemoryRecord]) -> list[str]:
+    """Law 6, and rejects exactly once."""
+    found = []
+    ledgers = {one: mark_of(at.metadata).ledger for one, at in world.broker.committed.items()}
+    found += [f"the ledger of {one} is {of.balance()} off: {of}" for one, of in ledgers.items() if of.balance()]
+    known = Counter[str]()
+    for ledger in ledgers.values():
+        known += Counter(ledger.rejected) + Counter(tombstones=ledger.tombstones)
+    wanted = Counter[str](expected.ledger["rejected"]) + Counter(tombstones=expected.ledger["tombstones"])
+    if known != wanted:
+        found.append(f"rejects and tombstones are counted as {known}, and were {wanted}")
+    read = sum(ledger.read for ledger in ledgers.values())
+    again = sum(ledger.redelivered for ledger in ledgers.values())
+    if not len(records) <= read <= len(records) + again:
+        found.append(f"{read} read and {again} of them again, of {len(records)}")
+    return found + _rejects(world, expected)
+
+
+def _rejects(world: SimWorld, expected: oracle.Result) -> list[str]:
+    told = Counter((one.partition, one.offset, one.reason) for one in world.broker.rejects_committed())
+    wanted: Counter[Any] = Counter((one["partition"], one["offset"], one["reason"]) for one in expected.rejects)
+    if not world.plan.exactly_once:
+        told = Counter(told.keys())
+    return [f"rejects were published as {told}, and were {wanted}"] if told != wanted else []

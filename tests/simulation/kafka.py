@@ -1,0 +1,209 @@
+"""One worker's `Source`, `Publisher` and `Clock` over the simulated broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
+from typing import Any
+
+import msgspec
+
+from projector.errors import Doubt, Fenced
+from projector.ledger import mark_of
+from projector.ports import NO_CLOCK, Batch, Change, Committed, Offset, Partition, Refused, Span
+from projector.rules import Rules
+from projector.session import Session, ended_at, last_activity, type_of
+from projector.snapshot import snapshot_of
+from tests.simulation.broker import Broker, Published, PublishedReject, State, Transaction
+from tests.simulation.wire import Trouble, Wire
+
+PATIENCE = 3
+"""So many times a new owner asks again before a pending transaction times out."""
+
+
+class SimClock:
+    def __init__(self) -> None:
+        self.ms = 0
+
+    def now(self) -> int:
+        return self.ms
+
+
+class SimSource:
+    topic = "simulated"
+
+    def __init__(self, broker: Broker, wire: Wire, dice: Random, batch_max: int) -> None:
+        self._broker, self._wire, self._dice, self._batch_max = broker, wire, dice, batch_max
+        self._generation = 0
+        self.at: dict[Partition, Offset] = {}
+        self.at_end: frozenset[Partition] = frozenset()
+
+    def poll(self) -> Batch:
+        self._wire.question("poll")
+        broker, name = self._broker, self._wire.actor.name
+        if name not in broker.assignment and name not in broker.joining:
+            broker.joining.append(name)
+        assigned = broker.assignment.get(name, ())
+        if broker.generation != self._generation:
+            self._generation, self.at = broker.generation, {}
+        batch = Batch(records=(), assigned=assigned, generation=self._generation, group=(name, self._generation))
+        if self.at:
+            self._read(batch)
+        return batch
+
+    def _read(self, batch: Batch) -> None:
+        records: list[Any] = []
+        for partition in self.at:
+            held, start = self._broker.log[partition], self.at[partition]
+            some = held[start : start + self._dice.randint(0, self._batch_max)]
+            records += some
+            if some:
+                self.at[partition] = batch.next[partition] = start + len(some)
+        batch.records = records
+        batch.at_end = frozenset(one for one, at in self.at.items() if at == len(self._broker.log[one]))
+        self.at_end = batch.at_end
+
+    def partitions(self) -> tuple[Partition, ...]:
+        self._wire.question("partitions")
+        return tuple(range(len(self._broker.log)))
+
+    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, Committed]:
+        found = {}
+        for partition in partitions:
+            self._wire.question(f"committed {partition}")
+            for _ in range(PATIENCE):
+                if self._broker.pending_for([partition]):
+                    self._wire.boundary(f"waits for a transaction on {partition}")
+            self._broker.time_out(self._broker.pending_for([partition]))
+            if partition in self._broker.committed:
+                found[partition] = self._broker.committed[partition]
+        return found
+
+    def spans(self, partitions: Iterable[Partition]) -> dict[Partition, Span]:
+        self._wire.question("spans")
+        return {one: Span(0, len(self._broker.log[one])) for one in partitions}
+
+    def offsets_at(self, partitions: Iterable[Partition], ms: int) -> dict[Partition, Offset]:
+        raise AssertionError("the simulation begins at the beginning")
+
+    def begin_at(self, positions: Mapping[Partition, Offset]) -> None:
+        self._wire.boundary(f"begins at {dict(positions)}")
+        if self._broker.generation != self._generation and not set(positions) <= set(
+            self._broker.assignment.get(self._wire.actor.name, ())
+        ):
+            raise Doubt("not ours any more")
+        self.at = dict(positions)
+
+    def close(self) -> None:
+        pass
+
+    def end_clock(self, now: int) -> int:
+        """The latest that any partition of this worker may have as its end clock (contract §1), ms."""
+        broker = self._broker
+        clocks = [broker.clocks[one][at - 1] for one, at in self.at.items() if at]
+        # What readers have seen ended stays so while a store that lost writes is brought back (design §3).
+        marks = [mark_of(broker.committed[one].metadata).end_clock for one in self.at if one in broker.committed]
+        clocks += [mark for mark in marks if mark is not None]
+        return max([*clocks, *([now] if self.at_end else [])], default=NO_CLOCK)
+
+
+class SimPublisher:
+    """Exactly once in a transaction; or at least once, every record seen at once and positions after them."""
+
+    def __init__(
+        self, broker: Broker, wire: Wire, source: SimSource, clock: SimClock, rules: Rules, transactional_id: str
+    ) -> None:
+        self._broker, self._wire, self._source, self._clock, self._rules = broker, wire, source, clock, rules
+        self._id = transactional_id
+        self._epoch = -1
+        self.is_transactional = True
+
+    def renew(self) -> None:
+        self._wire.boundary("renew")
+        self._epoch = self._broker.renew(self._id)
+
+    def publish(
+        self,
+        changes: Sequence[Change],
+        rejects: Sequence[Refused],
+        positions: Mapping[Partition, Committed],
+        group: Any,
+    ) -> None:
+        deliver = self._in_a_transaction if self.is_transactional else self._in_turn
+        deliver(changes, rejects, positions, group)
+
+    def _in_a_transaction(
+        self,
+        changes: Sequence[Change],
+        rejects: Sequence[Refused],
+        positions: Mapping[Partition, Committed],
+        group: Any,
+    ) -> None:
+        broker = self._broker
+        self._wire.boundary("produce")
+        self._require(None)
+        transaction = broker.begin(self._id)
+        self._send(transaction, changes, rejects)
+        self._wire.boundary("send offsets")
+        self._require(transaction)
+        if not broker.is_current(group):
+            broker.abort(transaction)
+            raise Fenced("another generation")
+        transaction.offsets = dict(positions)
+        with self._wire.effect("commit") as trouble:
+            self._require(transaction)
+            broker.commit(transaction, hangs=trouble is Trouble.HANGS)
+
+    def _in_turn(
+        self,
+        changes: Sequence[Change],
+        rejects: Sequence[Refused],
+        positions: Mapping[Partition, Committed],
+        group: Any,
+    ) -> None:
+        broker = self._broker
+        with self._wire.effect("produce"):
+            self._send(Transaction(State.COMMITTED), changes, rejects)
+        with self._wire.effect("commit"):
+            if not broker.is_current(group):
+                raise Fenced("another generation")
+            broker.committed.update(positions)
+
+    def _require(self, transaction: Transaction | None) -> None:
+        if self._broker.epochs.get(self._id) != self._epoch:
+            raise Fenced("a newer producer")
+        if transaction is not None and transaction.state is not State.OPEN:
+            raise Doubt("the transaction has timed out")
+
+    def _send(self, transaction: Transaction, changes: Sequence[Change], rejects: Sequence[Refused]) -> None:
+        broker, clock = self._broker, self._source.end_clock(self._clock.now())
+        broker.output += [_published(transaction, change, clock, self._rules) for change in changes]
+        broker.rejects += [
+            PublishedReject(transaction, one.record.partition, one.record.offset, one.reason) for one in rejects
+        ]
+
+    def close(self) -> None:
+        pass
+
+
+def _published(transaction: Transaction, change: Change, end_clock: int, rules: Rules) -> Published:
+    session = change.session
+    if session is None:
+        return Published(transaction, change.session_id, change.revision, None, None, False, False)
+    timeout = rules.timeout_of(type_of(session))
+    is_too_early = session.expired and timeout is not None and end_clock <= last_activity(session) + timeout
+    ended = ended_at(session, rules) is not None
+    return Published(
+        transaction,
+        session.id,
+        change.revision,
+        content_of(session, rules),
+        session.short_id,
+        is_too_early=is_too_early,
+        is_ended=ended,
+    )
+
+
+def content_of(session: Session, rules: Rules) -> bytes:
+    """The snapshot, short id apart."""
+    return snapshot_of(msgspec.structs.replace(session, short_id=None), rules)

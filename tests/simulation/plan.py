@@ -1,0 +1,74 @@
+"""What a seed decides before anything runs: the shape of the world, and which troubles befall it how often."""
+
+from __future__ import annotations
+
+from random import Random
+
+from msgspec import Struct
+
+
+class Plan(Struct, frozen=True):
+    partitions: int = 1
+    shards: int = 1
+    clustered: bool = False
+    """Each shard on a node of its own, which can lose writes alone."""
+    workers: int = 1
+    sessions: int = 2
+    keyed: bool = True
+    links: bool = True
+    visits: bool = False
+    late: bool = False
+    exactly_once: bool = True
+    own_transactional_ids: bool = False
+    """A process that takes another's place does not fence it."""
+    two_owners: bool = False
+    cache_max: int = 100
+    batch_max: int = 3
+    ticks: int = 100
+    weights: dict[str, float] = {}
+    """By what can happen at a tick, how likely it is against the others."""
+
+
+CALM = {"run": 80.0, "feed": 10.0, "time": 5.0}
+TROUBLES = {
+    "crash": 2.0,
+    "rebalance": 2.0,
+    "pause": 2.0,
+    "expel": 1.0,
+    "not done": 2.0,
+    "answer lost": 2.0,
+    "hangs": 1.0,
+    "deaf": 1.0,
+    "rollback": 1.0,
+    "rollback all": 0.5,
+    "wipe": 0.3,
+    "new partition": 0.3,
+    "time out": 0.5,
+}
+
+
+def plan_of(dice: Random, *, visits: bool) -> Plan:
+    """Any shape; of the troubles each is left out in half of the seeds, so that they meet in all combinations."""
+    keyed = dice.random() < 0.5
+    factor = dice.choice([0.5, 1.0, 2.0])
+    troubles = {name: weight * factor for name, weight in TROUBLES.items() if dice.random() < 0.5}
+    two_owners = dice.random() < 0.1
+    shards = dice.choice([1, 1, 2, 3])
+    return Plan(
+        partitions=dice.choice([1, 2, 3]),
+        shards=shards,
+        clustered=shards > 1 and dice.random() < 0.7,
+        workers=dice.choice([1, 2, 3]),
+        sessions=dice.choice([1, 2, 4]),
+        keyed=keyed,
+        links=dice.random() < 0.7,
+        visits=visits and dice.random() < 0.5,
+        late=dice.random() < 0.5,
+        exactly_once=dice.random() < 0.9,
+        own_transactional_ids=dice.random() < 0.5,
+        two_owners=two_owners,
+        cache_max=dice.choice([1, 3, 100]),
+        batch_max=dice.choice([1, 3, 5]),
+        ticks=dice.choice([60, 120, 240]),
+        weights=CALM | troubles,
+    )
