@@ -7,6 +7,7 @@ begin with `kafka_` or `redis_` and are not in `settings` go to the clients unde
 
 import os
 import re
+import time
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,10 @@ from typing import Any
 
 from msgspec import Struct
 
+from projector.adapters.kafka.settings import wrong_extras
+from projector.adapters.redis_server import wrong_options
+from projector.enrich.geo import GeoReader
+from projector.enrich.privacy import Mode, Privacy, QueryRule
 from projector.errors import WrongInput
 from projector.rules import AttributeRule, Rules
 from projector.settings import SETTINGS, WrongValueError
@@ -54,6 +59,16 @@ class Config(Struct, frozen=True, kw_only=True):
     enrich_page: bool
     enrich_referrer: bool
     enrich_campaign: bool
+    enrich_agent: bool
+    geo_databases: tuple[str, ...]
+    drop_bots: bool
+    privacy_ip_address: Mode
+    privacy_user_agent: Mode
+    privacy_attributes_drop: tuple[str, ...]
+    privacy_attributes_hash: tuple[str, ...]
+    privacy_query_allow: tuple[str, ...]
+    privacy_query_deny: tuple[str, ...]
+    privacy_key: str
     workers: int
     turn_timeout: int
     metrics_port: int
@@ -83,7 +98,27 @@ class Config(Struct, frozen=True, kw_only=True):
             url_parts=self.enrich_page,
             referrers=self.enrich_referrer,
             campaigns=self.enrich_campaign,
+            agents=self.enrich_agent,
+            drop_bots=self.drop_bots,
+            privacy=self.privacy(),
         )
+
+    def privacy(self) -> Privacy:
+        """What is hidden of a person."""
+        return Privacy(
+            ip_address=self.privacy_ip_address,
+            user_agent=self.privacy_user_agent,
+            attributes_drop=self.privacy_attributes_drop,
+            attributes_hash=self.privacy_attributes_hash,
+            query=QueryRule(self.privacy_query_allow or None, self.privacy_query_deny),
+            key=self.privacy_key.encode(),
+        )
+
+    def places(self) -> GeoReader | None:
+        """The databases of places; a missing or broken one is a `WrongInput`."""
+        if not self.geo_databases:
+            return None
+        return GeoReader([Path(name) for name in self.geo_databases], time.monotonic)
 
 
 _KNOWN = {setting.name: setting for setting in SETTINGS}
@@ -135,12 +170,12 @@ def _build(given: Mapping[str, tuple[object, str]]) -> Config:
             try:
                 values[name] = _KNOWN[name].kind(value)
             except WrongValueError as wrong:
-                problems.append(f"`{name}` is {_shown(name, value)} ({where}): {wrong} is expected")
+                problems.append(f"`{name}` is {_shown(name, value)} ({where}): expected {wrong}")
         elif client in clients and rest:
-            clients[client][rest] = _plain(value)
+            clients[client][rest] = value
         else:
             problems.append(f"`{name}` ({where}) is no setting: {_nearest(name)}")
-    problems += _together(values)
+    problems += [*wrong_extras(clients["kafka"]), *wrong_options(clients["redis"]), *_together(values)]
     if problems:
         raise WrongInput("\n".join(problems))
     values["namespace"] = values["namespace"].replace("{group_id}", values["group_id"])
@@ -148,16 +183,7 @@ def _build(given: Mapping[str, tuple[object, str]]) -> Config:
 
 
 def _shown(name: str, value: object) -> str:
-    return "not shown" if "password" in name or "url" in name else repr(value)
-
-
-def _plain(value: object) -> object:
-    """A client's setting from the environment as the number, truth value or text that it looks like."""
-    if not isinstance(value, str):
-        return value
-    if value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    return int(value) if value.isascii() and value.isdigit() else value
+    return "not shown" if any(word in name for word in ("password", "url", "key")) else repr(value)
 
 
 def _nearest(name: str) -> str:
@@ -173,9 +199,12 @@ def _together(values: Mapping[str, Any]) -> list[str]:
     topics = [values["input_topic"], values["output_topic"], values["rejects_topic"]]
     if len(set(topics)) < len(topics):
         problems.append(
-            f"`input_topic`, `output_topic` and `rejects_topic` are {', '.join(topics)}: three topics are expected"
+            f"`input_topic`, `output_topic` and `rejects_topic` are {', '.join(topics)}: expected three topics"
         )
     for name in ("timeout_web", "timeout_app"):
         if values["retention"] and values["retention"] < values[name]:
             problems.append(f"`retention` is shorter than `{name}`: sessions would be forgotten before they end")
+    hashes = "hash" in (values["privacy_ip_address"], values["privacy_user_agent"]) or values["privacy_attributes_hash"]
+    if hashes and not values["privacy_key"]:
+        problems.append("`privacy_key` is missing: what is hashed without a secret can be found by trying all values")
     return problems

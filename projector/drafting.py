@@ -183,7 +183,7 @@ class Drafting:
         track = self._track(key)
         draft.calls[key] = next_due(track, self._rules)
         for session in track.sessions:
-            if self.is_live(session):
+            if self.is_live(session) and key not in draft.noted:  # Who left a note may have revived it.
                 draft.live_before.add(session.id)
             else:
                 draft.live_before.discard(session.id)
@@ -364,18 +364,20 @@ class Drafting:
     def _claim(self, draft: Draft) -> None:
         """Short ids for sessions that now have a right to one, before they are saved (design §2)."""
         wanted = [
-            session
-            for key in draft.changed
-            if (track := self._track(key)).home in self._life.marks
+            (key, session)
+            for key in draft.touched
+            if (key in draft.changed or key in draft.noted) and (track := self._track(key)).home in self._life.marks
             for session in track.sessions
             if self.is_live(session) and session.id not in draft.live_before
         ]
         if not wanted:
             return
-        asked = [(session.id, session.short_id) for session in wanted]
+        asked = [(session.id, session.short_id) for _, session in wanted]
         claimed = self._store.claim_short_ids(asked, self._rules.short_id_digits)
-        for session, short_id in zip(wanted, claimed, strict=True):
-            session.short_id = short_id
+        for (key, session), short_id in zip(wanted, claimed, strict=True):
+            if session.short_id != short_id:
+                session.short_id = short_id
+                draft.changed.add(key)
             draft.live_before.add(session.id)
             draft.without_short_id += short_id is None
 

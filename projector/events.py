@@ -380,6 +380,15 @@ class Envelope(JourneyEvent):
     event_body: Raw = Raw()
 
 
+class Derived(Struct, gc=False):
+    """What an event's user agent and address tell of what it does not give itself (contract §7)."""
+
+    browser: Browser | None = None
+    device: Device | None = None
+    geolocation: Geolocation | None = None
+    ip_organization: str | None = None
+
+
 class Event(Struct, gc=False):
     """What the fold reads: one event with its time worked out and its absent members gone.
 
@@ -397,5 +406,6 @@ class Event(Struct, gc=False):
     external_contact: Reference | None
     payload: Any  # A `Payload`; Any here spares a union check where Structs are built by hand.
     clamped: bool = False
+    derived: Derived | None = None
     visit_type: str | None = None
     """`web` or `app` for a web or app event that names no session: its visit's type, whatever `session.type` says."""

@@ -22,6 +22,8 @@ class Ledger(Struct, array_like=True):
     skipped: int = 0
     """Records that the log no longer held when they were due: a gap that was accepted by a setting."""
     rejected: dict[str, int] = {}
+    bots: int = 0
+    """Records among the tombstones that were events of bots, dropped by a setting."""
 
     def reject(self, reason: Reason) -> None:
         self.rejected[reason.value] = self.rejected.get(reason.value, 0) + 1
@@ -36,7 +38,7 @@ def total(ledgers: list[Ledger]) -> Ledger:
     """The sum of several partitions."""
     summed = Ledger()
     for ledger in ledgers:
-        for name in ("read", "folded", "duplicates", "redelivered", "tombstones", "clamped", "skipped"):
+        for name in ("read", "folded", "duplicates", "redelivered", "tombstones", "clamped", "skipped", "bots"):
             setattr(summed, name, getattr(summed, name) + getattr(ledger, name))
         for reason, count in ledger.rejected.items():
             summed.rejected[reason] = summed.rejected.get(reason, 0) + count

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from projector.decode import Reason, Rejected, attributes_too_large, decode
-from projector.enrich import enrich
+from projector.enrich.event import Places, enrich
 from projector.events import Event
 from projector.ledger import Mark
 from projector.ports import Batch, Offset, Partition, Record, Refused
@@ -27,7 +27,13 @@ class Reading(Struct):
 
 
 def read(
-    batch: Batch, marks: Mapping[Partition, Mark], committed: Mapping[Partition, Offset], rules: Rules, started_at: int
+    batch: Batch,
+    marks: Mapping[Partition, Mark],
+    committed: Mapping[Partition, Offset],
+    *,
+    rules: Rules,
+    places: Places | None,
+    started_at: int,
 ) -> Reading:
     """Read a batch; `marks` move with it.
 
@@ -38,29 +44,28 @@ def read(
     for record in batch.records:
         mark = marks[record.partition]
         mark.ledger.read += 1
-        seen = record.offset < committed.get(record.partition, 0)
         event = decode(record.value)
-        if event is None:
-            if seen:
-                mark.ledger.redelivered += 1
-            else:
-                mark.ledger.tombstones += 1
-            continue
         if isinstance(event, Event):
-            event = _judge(event, record, mark, rules, started_at, reading)
-        if isinstance(event, Rejected):
-            if seen:
-                mark.ledger.redelivered += 1
-            else:
-                mark.ledger.reject(event.reason)
-                reading.refused.append(Refused(record, event.reason.value, event.detail))
+            event = _judge(event, record, mark, rules, places, started_at, reading)
+        if isinstance(event, Event):
+            continue  # What becomes of it the fold will say.
+        if record.offset < committed.get(record.partition, 0):
+            mark.ledger.redelivered += 1
+        elif event is None:
+            mark.ledger.tombstones += 1
+        else:
+            mark.ledger.reject(event.reason)
+            reading.refused.append(Refused(record, event.reason.value, event.detail))
     return reading
 
 
 def _judge(
-    event: Event, record: Record, mark: Mark, rules: Rules, started_at: int, reading: Reading
-) -> Event | Rejected:
-    """Find the event's time and track, move the partition clock, and set the event beside the others of its track."""
+    event: Event, record: Record, mark: Mark, rules: Rules, places: Places | None, started_at: int, reading: Reading
+) -> Event | Rejected | None:
+    """Find the event's time and track, move the partition clock, and set the event beside the others of its track.
+
+    None for what is dropped by a setting: counted with the tombstones, and apart.
+    """
     timed = _timed(event, record.timestamp, mark.clock, rules, started_at)
     if isinstance(timed, Rejected):
         return timed
@@ -70,7 +75,9 @@ def _judge(
     too_large = attributes_too_large(event)
     if too_large is not None:
         return too_large
-    enrich(event, rules)
+    if not enrich(event, rules, places):
+        mark.ledger.bots += 1
+        return None
     if event.clamped:
         mark.ledger.clamped += 1
     elif mark.clock is None or event.at > mark.clock:

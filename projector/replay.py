@@ -6,6 +6,7 @@ While the log is read no wall clock runs, so every end is that of the log's own 
 from collections.abc import Callable, Iterator
 
 from projector.adapters.embedded import EmbeddedStore
+from projector.enrich.event import Places
 from projector.ledger import Ledger
 from projector.life import Life
 from projector.ports import NO_CLOCK, Partition, Publisher, Source
@@ -32,12 +33,19 @@ class Replay:
     """One replay: `run`, then `sessions` and `ledgers`."""
 
     def __init__(
-        self, *, source: Source, store: EmbeddedStore, publisher: Publisher, rules: Rules, started_at: int
+        self,
+        *,
+        source: Source,
+        store: EmbeddedStore,
+        publisher: Publisher,
+        rules: Rules,
+        places: Places | None,
+        started_at: int,
     ) -> None:
         self._store, self._rules = store, rules
         self._source = source
         self._clock = LogClock()
-        world = World(source, store, publisher, self._clock, rules, started_at=started_at, sweeps=False)
+        world = World(source, store, publisher, self._clock, rules, places=places, started_at=started_at, sweeps=False)
         self._worker = Worker(world)
 
     def run(self, *, as_of: int | None, on_progress: Callable[[int], None]) -> None:

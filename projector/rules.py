@@ -7,6 +7,8 @@ from re import compile as compile_pattern
 
 from msgspec import Struct
 
+from projector.enrich.privacy import Privacy
+
 MINUTE, DAY = 60_000, 86_400_000
 
 
@@ -47,6 +49,10 @@ class Rules(Struct, frozen=True):
     url_parts: bool = True
     campaigns: bool = True
     referrers: bool = True
+    agents: bool = True
+    drop_bots: bool = False
+    """Web and app events of bots are counted and nothing else."""
+    privacy: Privacy = Privacy()
 
     def timeout_of(self, session_type: str) -> int | None:
         """After how long without activity a session of this type ends; None: never by time (contract §3)."""

@@ -72,6 +72,7 @@ def check(config: Config) -> dict[str, str]:
     with KafkaTopics(kafka_settings(config)) as topics:
         cluster = topics.check()
     assert cluster.input is not None
+    config.places()
     identity = {"cluster": cluster.id, "topic": config.input_topic, "topic id": cluster.input.id}
     store(config, identity).close()
     return identity
@@ -134,19 +135,30 @@ def _serve(task: Task, numbers: Any, stop: _Stop) -> None:
     numbers[BEAT] = time.monotonic()
     if config.metrics_port:
         metrics.serve(config.metrics_port + task.slot)
+    places = config.places()
     source = KafkaSource(settings)
     publisher = KafkaPublisher(
         settings,
         rules,
         transactional_id=f"{config.group_id}-{task.instance}-{task.slot}",
         commit=source.commit,
+        hide_rejects=rules.privacy.is_on,
     )
     tracks = store(config, task.identity)
     world = World(
-        source, tracks, publisher, WallClock(), rules, Start(config.start, config.on_gap), config.cache_tracks_max
+        source,
+        tracks,
+        publisher,
+        WallClock(),
+        rules,
+        Start(config.start, config.on_gap),
+        config.cache_tracks_max,
+        places=places,
     )
     gc.collect()
     gc.freeze()
+    # What is folded has no cycles; at the default of 700 the collector looks through all tracks again and again.
+    gc.set_threshold(100_000, 50, 100)
     worker = Worker(world)
     try:
         while not stop:

@@ -18,13 +18,14 @@ from msgspec import Struct
 
 from projector.conversation import Stamp, Talk, ended_by_customer, evolve_talk, join_talk
 from projector.dates import parse_time
-from projector.enrich import query_of
 from projector.enrich.search import search_terms_of
+from projector.enrich.url import query_of
 from projector.events import (
     AppEvent,
     BlockedWebActionOfferEvent,
     ConversationEvent,
     CustomEvent,
+    Derived,
     Event,
     Heartbeat,
     OutcomeAchievedEvent,
@@ -159,12 +160,12 @@ def evolve(session: Session, event: Event, rules: Rules, cuts: Counter[str]) -> 
     match event.payload:
         case WebEvent() as web:
             _visited(session, event, stamp, rules, cuts)
-            _browsed(session, web, stamp)
+            _browsed(session, web, event.derived, stamp)
             _keep_latest(session, Slot.LAST_PAGE, web.page, stamp)
             _search(session, web, stamp, rules)
         case AppEvent() as app:
             _visited(session, event, stamp, rules, cuts)
-            _browsed(session, app, stamp)
+            _browsed(session, app, event.derived, stamp)
             _search(session, app, stamp, rules)
         case CustomEvent() as custom:
             _visited(session, event, stamp, rules, cuts)
@@ -325,7 +326,12 @@ def _visited(session: Session, event: Event, stamp: Stamp, rules: Rules, cuts: C
         _attributes(session, event, attributes, stamp, rules, cuts)
 
 
-def _browsed(session: Session, payload: WebEvent | AppEvent, stamp: Stamp) -> None:
+def _browsed(session: Session, payload: WebEvent | AppEvent, derived: Derived | None, stamp: Stamp) -> None:
+    if derived is not None:
+        _keep_latest(session, Slot.DERIVED_BROWSER, derived.browser, stamp)
+        _keep_latest(session, Slot.DERIVED_DEVICE, derived.device, stamp)
+        _keep_latest(session, Slot.DERIVED_GEOLOCATION, derived.geolocation, stamp)
+        _keep_latest(session, Slot.DERIVED_IP_ORGANIZATION, derived.ip_organization, stamp)
     _keep_latest(session, Slot.BROWSER, payload.browser, stamp)
     _keep_latest(session, Slot.DEVICE, payload.device, stamp)
     _keep_latest(session, Slot.GEOLOCATION, payload.geolocation, stamp)

@@ -3,14 +3,19 @@
 `deploy/projector.example.toml` is the same list, and a test holds it to this one.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
 from projector.dates import parse_time
 from projector.rules import AttributeRule
+
+MODES = ("keep", "truncate", "hash", "drop")
+"""What may be done with a value that is private."""
 
 
 class WrongValueError(Exception):
@@ -45,7 +50,44 @@ def _between(least: int, most: int) -> Callable[[object], int]:
     return whole
 
 
+def _topic(value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9._-]{1,249}", value) and value not in (".", ".."):
+        return value
+    raise WrongValueError("a topic's name: at most 249 letters, digits, dots, _ and -")
+
+
+def _servers(value: object) -> str:
+    servers = value.split(",") if isinstance(value, str) else []
+    if servers and all(_is_server(server.strip()) for server in servers):
+        return str(value)
+    raise WrongValueError("host:port, several with commas between")
+
+
+def _is_server(text: str) -> bool:
+    try:
+        parts = urlsplit(f"//{text}")
+        return bool(parts.hostname) and parts.netloc == text and "@" not in text and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _redis_url(value: object) -> str:
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
+        if parts.scheme in ("redis", "rediss") and parts.netloc and parts.port != 0:
+            return str(value)
+    except ValueError:
+        pass  # A port that is none, or a password with a / that is not written as %2F.
+    else:
+        if parts.scheme == "unix" and parts.path:
+            return str(value)
+    raise WrongValueError("redis://[user:password@]host:port/database, rediss://… or unix://…, a password %-encoded")
+
+
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+_DURATION_MAX = 36_500 * 86_400_000
+"""A hundred years: with it the dates of any event stay within what stores can keep."""
 
 
 def _duration(value: object) -> int:
@@ -56,8 +98,10 @@ def _duration(value: object) -> int:
         digits = value.rstrip("abcdefghijklmnopqrstuvwxyz")
         unit = value[len(digits) :]
         if digits.isascii() and digits.isdigit() and unit in _UNITS and len(digits) <= 12:
-            return int(digits) * _UNITS[unit]
-    raise WrongValueError("a duration with its unit, such as 45s, 30m, 12h or 7d")
+            ms = int(digits) * _UNITS[unit]
+            if ms <= _DURATION_MAX:
+                return ms
+    raise WrongValueError("a duration with its unit, such as 45s, 30m, 12h or 7d, of 36500d at most")
 
 
 def _positive_duration(value: object) -> int:
@@ -102,6 +146,12 @@ def _rules(value: object) -> tuple[AttributeRule, ...]:
         raise WrongValueError(f"{expected}; {wrong}") from None
 
 
+def _secret(value: object) -> str:
+    if isinstance(value, str) and (not value or len(value) >= 16):
+        return value
+    raise WrongValueError("a text of at least 16 characters")
+
+
 class Setting(Struct, frozen=True):
     """One setting as it is documented."""
 
@@ -126,10 +176,20 @@ def _section(title: str, *rows: tuple[str, Callable[[object], Any], Any, str]) -
 SETTINGS: tuple[Setting, ...] = (
     *_section(
         "Kafka",
-        ("kafka_bootstrap_servers", _text, "localhost:9092", "Brokers to start from, host:port, separated by commas."),
-        ("input_topic", _text, "journey-events", "Where journey events come from."),
-        ("output_topic", _text, "journey-sessions", "Where snapshots go: a compacted topic, key = session id."),
-        ("rejects_topic", _text, "journey-events.rejected", "Where records go that cannot be folded, with the reason."),
+        (
+            "kafka_bootstrap_servers",
+            _servers,
+            "localhost:9092",
+            "Brokers to start from, host:port, separated by commas.",
+        ),
+        ("input_topic", _topic, "journey-events", "Where journey events come from."),
+        ("output_topic", _topic, "journey-sessions", "Where snapshots go: a compacted topic, key = session id."),
+        (
+            "rejects_topic",
+            _topic,
+            "journey-events.rejected",
+            "Where records go that cannot be folded, with the reason.",
+        ),
         ("group_id", _text, "session-projector", "The consumer group; workers of one group share the partitions."),
         (
             "group_session_timeout",
@@ -153,7 +213,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     *_section(
         "Redis",
-        ("redis_url", _text, "redis://localhost:6379/0", "The store: redis://, rediss:// or unix://."),
+        ("redis_url", _redis_url, "redis://localhost:6379/0", "The store: redis://, rediss:// or unix://."),
         ("namespace", _text, "{group_id}", "Prefix of all keys; {group_id} is the group's id."),
         (
             "shards",
@@ -197,6 +257,34 @@ SETTINGS: tuple[Setting, ...] = (
         ("enrich_page", _flag, True, "Fill a page's domain, hostname, pathname, queryString, fragment from its url."),
         ("enrich_referrer", _flag, True, "Fill the referrer's parts, medium, name and keywords from its url."),
         ("enrich_campaign", _flag, True, "Fill the campaign from utm parameters and click ids of the page's query."),
+        ("enrich_agent", _flag, True, "Fill browser and device from the user agent."),
+        (
+            "geo_databases",
+            _texts,
+            [],
+            "MaxMind-format files that fill geolocation and ipOrganization; read again when a file changes.",
+        ),
+        ("drop_bots", _flag, False, "Count web and app events of bots, and do nothing else with them."),
+    ),
+    *_section(
+        "Privacy",
+        ("privacy_ip_address", _one_of(*MODES), "keep", "keep, truncate (to /24 or /48), hash, or drop."),
+        (
+            "privacy_user_agent",
+            _one_of(*MODES),
+            "keep",
+            "keep, truncate (versions to one number), hash, or drop.",
+        ),
+        ("privacy_attributes_drop", _texts, [], "Globs of event attributes that are never kept."),
+        ("privacy_attributes_hash", _texts, [], "Globs of event attributes that are kept as a hash."),
+        ("privacy_query_allow", _texts, [], "Globs of the URL query parameters that stay; none: all do."),
+        ("privacy_query_deny", _texts, [], "Globs of URL query parameters that are taken out."),
+        (
+            "privacy_key",
+            _secret,
+            "",
+            "The secret of the hashes, at least 16 characters; best given in the environment.",
+        ),
     ),
     *_section(
         "Service",

@@ -14,6 +14,7 @@ from msgspec import Struct
 from projector import deadlines
 from projector.decode import Rejected
 from projector.drafting import UNWRITTEN, Draft, Drafting
+from projector.enrich.event import Places
 from projector.ledger import Mark
 from projector.life import Life, catch_up
 from projector.ports import (
@@ -64,9 +65,11 @@ class Turn:
         started_at: int,
         cache_max: int,
         sweeps: bool = True,
+        places: Places | None = None,
     ) -> None:
         self._life, self._store, self._publisher, self._clock = life, store, publisher, clock
         self._rules, self._started_at, self._cache_max, self._sweeps = rules, started_at, cache_max, sweeps
+        self._places = places
         self._drafting = Drafting(life, store, rules)
         self._saving = Saving(life, store, rules, self._drafting)
 
@@ -77,7 +80,14 @@ class Turn:
             Doubt: an effect's outcome is unknown, or somebody else has overtaken this worker. Begin a new life.
         """
         life = self._life
-        reading = read(batch, life.marks, life.committed, self._rules, self._started_at)
+        reading = read(
+            batch,
+            life.marks,
+            life.committed,
+            rules=self._rules,
+            places=self._places,
+            started_at=self._started_at,
+        )
         draft = self._drafting.draft(batch, reading.work, self._clock.now())
         conflicts = self._saving.save(draft)
         refused = reading.refused + self._account(draft, batch)

@@ -6,6 +6,7 @@
 import structlog
 from msgspec import Struct
 
+from projector.enrich.event import Places
 from projector.errors import Doubt, Unavailable
 from projector.life import Life, Start, begin
 from projector.ports import Batch, Clock, Partition, Publisher, Source, Store
@@ -27,6 +28,8 @@ class World(Struct, frozen=True):
     cache_max: int = 50_000
     sweeps: bool = True
     """Delete what is no longer held; a replay shows every session."""
+    places: Places | None = None
+    """Where IP addresses are; without it no geolocation is derived."""
     started_at: int | None = None
     """The wall clock at start (ms), where that is not what `clock` says."""
 
@@ -84,5 +87,6 @@ class Worker:
             started_at=self._started_at,
             cache_max=world.cache_max,
             sweeps=world.sweeps,
+            places=world.places,
         )
         self.life = life

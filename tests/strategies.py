@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hypothesis import strategies as st
 
 from tests.oracle.times import format_ms, parse_ms
+from tests.oracle.visits import uuid_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -293,3 +294,27 @@ def without_ids(sessions: Sequence[Json]) -> list[Json]:
         for session in sessions
     ]
     return sorted(bare, key=lambda session: json.dumps(session, sort_keys=True))
+
+
+@st.composite
+def visits_with_mentions(draw: st.DrawFn) -> list[Json]:
+    """Raw events, and events that name by its id a visit which one of them may open; in any order."""
+    raw = draw(raw_events(max_size=8))
+    mentions = draw(st.lists(mention(raw), max_size=5, unique_by=identity))
+    return draw(st.permutations([*raw, *mentions]))
+
+
+@st.composite
+def mention(draw: st.DrawFn, raw: list[Json]) -> Json:
+    opener = draw(st.sampled_from(raw))
+    session_type = (opener.get("session") or {}).get("type")
+    kind = "app" if "appEvent" in opener or ("eventType" in opener and session_type == "app") else "web"
+    if "webEvent" in opener:
+        kind = "web"
+    opened_by = opener.get("id") or f"heartbeat:{parse_ms(opener['createdDate'])}"
+    visit = uuid_of(opener["customerIdType"], opener["customerId"], kind, opened_by)
+    event = {**draw(journey_event()), "session": {"id": visit}}
+    body = event.pop("eventBody", event)
+    body["session"] = {"id": visit}
+    body["id"] = "m" + body["id"]
+    return {name: value for name, value in body.items() if name != "topicName"}

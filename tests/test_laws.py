@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from projector.rules import Rules
 from tests.memory import MemoryRecord, play
 from tests.oracle.replay import replay
-from tests.strategies import END, Json, lines_of, named_events, raw_events, told_again
+from tests.strategies import END, Json, lines_of, named_events, raw_events, told_again, visits_with_mentions
 
 RULES = Rules()
 FILE = "events"
@@ -64,6 +64,16 @@ def test_the_ledger_balances_and_revisions_only_rise(events: list[Json], sizes: 
 
 @given(events=raw_events(), sizes=st.lists(st.integers(1, 5), max_size=20))
 def test_visits_are_what_the_oracle_makes_of_them_in_any_batches(events: list[Json], sizes: list[int]) -> None:
+    lines = lines_of(events)
+
+    played = play(log_of(lines), RULES, sizes=sizes, as_of=END)
+
+    expected = replay((FILE, lines), as_of=END, started=END)
+    assert sessions_of(played.values) == expected.sessions
+
+
+@given(events=visits_with_mentions(), sizes=st.lists(st.integers(1, 5), max_size=20))
+def test_events_that_name_a_visit_reach_it_before_and_after_it_opened(events: list[Json], sizes: list[int]) -> None:
     lines = lines_of(events)
 
     played = play(log_of(lines), RULES, sizes=sizes, as_of=END)

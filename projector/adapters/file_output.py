@@ -76,6 +76,39 @@ class Output:
         return Unavailable(f"writing to {self.name} failed: {_why(error)}. What it holds is not complete")
 
 
+def check_outputs(names: Sequence[str], *, inputs: Sequence[str]) -> None:
+    """Look whether all of them can be written to, before the first is opened and so emptied.
+
+    Raises:
+        WrongInput: says of each that cannot why.
+    """
+    wrong = []
+    for place, name in enumerate(names):
+        if name == STDOUT:
+            continue
+        if any(_is_same(name, one) for one in inputs):
+            wrong.append(f"{name} is an input: writing to it would delete it. Name another output")
+        elif name in names[:place] and (Path(name).is_file() or not Path(name).exists()):
+            wrong.append(f"{name} is named for two outputs: name another")
+        elif (why := _why_not(Path(name))) is not None:
+            wrong.append(f"cannot write to {name}: {why}")
+    if wrong:
+        raise WrongInput("\n".join(wrong))
+
+
+def _why_not(path: Path) -> str | None:
+    try:
+        if path.is_dir():
+            return "it is a directory; name a file in it"
+        if path.exists():
+            return None if os.access(path, os.W_OK) else "this user may not write it"
+        if not path.parent.is_dir():
+            return f"there is no folder {path.parent}; make it first"
+        return None if os.access(path.parent, os.W_OK) else f"this user may not write into {path.parent}"
+    except (OSError, ValueError) as error:
+        return _why(error)
+
+
 class _Reject(Struct, rename="camel"):
     """The members in the order of the contract."""
 

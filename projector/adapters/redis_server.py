@@ -88,7 +88,7 @@ def connect(
         "health_check_interval": HEALTH_CHECK_S,
         # With RESP3 the pool would not look whether an idle connection has been closed before it hands it out.
         "protocol": 2,
-        **(options or {}),
+        **{name: _checked(name, value) for name, value in (options or {}).items()},
         "retry": Retry(backoff, retries),
     }
     try:
@@ -103,6 +103,65 @@ def connect(
             "redis_url or a redis_… setting is not valid: expected redis://[user:password@]host:port/database,"
             " rediss://… or unix://…, and options of redis-py"
         ) from error
+
+
+def wrong_options(options: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the further options, a line each; for settings to be checked all at once."""
+    wrong = []
+    for name, value in options.items():
+        try:
+            _checked(name, value)
+        except WrongInput as error:
+            wrong.append(str(error))
+    return wrong
+
+
+def _checked(name: str, value: Any) -> Any:
+    """An option as redis-py takes it: from the environment it comes as text."""
+    said = f"redis_{name} (not shown)" if "word" in name else f"redis_{name} = {value!r}"
+    if name not in _OPTIONS:
+        raise WrongInput(f"{said}: this is no setting. There are {', '.join(f'redis_{one}' for one in _OPTIONS)}")
+    kind = _OPTIONS[name]
+    try:
+        if kind is bool and isinstance(value, str):
+            return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
+        if kind is float and not isinstance(value, bool) and float(value) > 0:
+            return float(value)
+        if kind is int and not isinstance(value, bool) and int(value) >= 0:
+            return int(value)
+    except (KeyError, ValueError, TypeError):
+        pass
+    if isinstance(value, kind) and kind in (str, bool):
+        return value
+    raise WrongInput(f"{said}: expected {_EXPECTED[kind]}")
+
+
+_OPTIONS: dict[str, type] = {
+    "username": str,
+    "password": str,
+    "client_name": str,
+    "socket_timeout": float,
+    "socket_connect_timeout": float,
+    "socket_keepalive": bool,
+    "health_check_interval": float,
+    "max_connections": int,
+    "ssl_ca_certs": str,
+    "ssl_ca_path": str,
+    "ssl_certfile": str,
+    "ssl_keyfile": str,
+    "ssl_password": str,
+    "ssl_cert_reqs": str,
+    "ssl_check_hostname": bool,
+    "ssl_ciphers": str,
+}
+"""redis-py's options that are an operator's to set; the protocol stands on the others (no retries, no decoding)."""
+
+_EXPECTED: dict[type, str] = {
+    str: "a text",
+    bool: "true or false",
+    float: "seconds above zero",
+    int: "a whole number",
+}
 
 
 def _hook(run_ids: RunIds | None) -> Callable[[Any], None]:

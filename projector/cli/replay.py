@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from projector import exits, logs
 from projector.adapters.embedded import EmbeddedStore
 from projector.adapters.file import BATCH_LINES_MAX, FileSource
-from projector.adapters.file_output import STDOUT, Output, ReplayPublisher
+from projector.adapters.file_output import STDOUT, Output, ReplayPublisher, check_outputs
 from projector.adapters.kafka import TopicReader
 from projector.cli import options
 from projector.config import Config, load
@@ -62,17 +62,25 @@ def replay(
     settings = load(config, {"input_topic": input_topic, "kafka_bootstrap_servers": kafka_bootstrap_servers})
     logs.set_up(settings)
     moment, files = _moment(as_of, "--as-of"), inputs or []
+    _check_usage(files, from_topic=from_topic, since=since)
+    check_outputs([str(name) for name in (output, rejects, ledger) if name is not None], inputs=files)
     source = _source(settings, files, from_topic=from_topic, since=_moment(since, "--since"), by_record=every_change)
     with ExitStack() as outputs:
         out = outputs.enter_context(Output(str(output or STDOUT), inputs=files))
         refused = outputs.enter_context(Output(str(rejects), inputs=files)) if rejects else None
+        book = outputs.enter_context(Output(str(ledger), inputs=files)) if ledger else None
         run = Replay(
             source=source,
             store=EmbeddedStore(lend=True),
             publisher=ReplayPublisher(
-                settings.rules(), topic_of=_topic_of(source), changes=out if every_change else None, rejects=refused
+                settings.rules(),
+                topic_of=_topic_of(source),
+                changes=out if every_change else None,
+                rejects=refused,
+                is_private=settings.privacy().is_on,
             ),
             rules=settings.rules(),
+            places=settings.places(),
             started_at=time.time_ns() // 1_000_000,
         )
         with _progress(source) as advance:
@@ -80,8 +88,7 @@ def replay(
         if not every_change:
             for snapshot in run.sessions():
                 out.write(snapshot + b"\n")
-        if ledger is not None:
-            book = outputs.enter_context(Output(str(ledger), inputs=files))
+        if book is not None:
             book.write(msgspec.json.encode(_ledger(run.ledgers(), source)) + b"\n")
     _tell(run.ledgers())
     _tell_damage(source)
@@ -96,13 +103,18 @@ def _moment(text: str | None, flag: str) -> int | None:
     return ms
 
 
+def _check_usage(files: list[str], *, from_topic: bool, since: str | None) -> None:
+    if not files and not from_topic:
+        raise WrongInput("nothing to replay: name files (- is standard input), or --from-topic for the input topic")
+    if files and from_topic:
+        raise WrongInput("files and --from-topic are both named: one of them is to be replayed, leave out the other")
+    if since is not None and not from_topic:
+        raise WrongInput("--since goes with --from-topic: lines of files have no timestamps to begin at")
+
+
 def _source(
     config: Config, files: list[str], *, from_topic: bool, since: int | None, by_record: bool
 ) -> FileSource | TopicReader:
-    if from_topic == bool(files):
-        raise WrongInput("name the files to replay, or --from-topic for the input topic")
-    if since is not None and not from_topic:
-        raise WrongInput("--since goes with --from-topic: lines of files have no timestamps to begin at")
     if from_topic:
         return TopicReader(kafka_settings(config), since=since, records_max=1 if by_record else None)
     return FileSource(files, batch_lines_max=1 if by_record else BATCH_LINES_MAX)

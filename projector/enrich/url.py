@@ -58,6 +58,14 @@ def complete_page(page: Page) -> Page:
     )
 
 
+def query_of(page: Page) -> str | None:
+    """The page's `queryString` if given, else its URL's."""
+    if page.query_string is not None or page.url is None:
+        return page.query_string
+    parts = parse_url(page.url)
+    return parts.query_string if parts is not None else None
+
+
 def registrable_domain(hostname: str) -> str:
     """The domain that somebody registered (`example.co.uk`); the host itself for an address or a name without one."""
     if ":" in hostname or len(hostname) > _HOST_LENGTH_MAX:

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from projector.decode import Rejected, decode
-from projector.enrich import enrich
+from projector.enrich.event import enrich
 from projector.events import Event
 from projector.route import route
 from projector.rules import Rules
@@ -153,7 +153,7 @@ def _sessions(told: dict[str, Message]) -> dict[str, Session]:
     rules, sessions = Rules(), dict[str, Session]()
     for message in told.values():
         event = _decoded(message)
-        enrich(event, rules)
+        enrich(event, rules, None)
         session_id = _routed(event)
         evolve(sessions.setdefault(session_id, new_session(session_id)), event, rules, Counter())
     link_talk(sessions[WEB], CONVERSATION, sessions[CONVERSATION].talks[CONVERSATION], {}, rules)

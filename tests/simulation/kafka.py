@@ -177,7 +177,10 @@ class SimPublisher:
 
     def _send(self, transaction: Transaction, changes: Sequence[Change], rejects: Sequence[Refused]) -> None:
         broker, clock = self._broker, self._source.end_clock(self._clock.now())
-        broker.output += [_published(transaction, change, clock, self._rules) for change in changes]
+        published = [_published(transaction, change, clock, self._rules) for change in changes]
+        broker.output += published
+        for one in published:
+            self._wire.note(f"publishes {one.session_id} {one.revision} ended {one.is_ended} {one.value!r}")
         broker.rejects += [
             PublishedReject(transaction, one.record.partition, one.record.offset, one.reason) for one in rejects
         ]

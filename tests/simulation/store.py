@@ -205,7 +205,7 @@ class SimStore:
         self._asked(f"save {shard}", shard)
         with self._wire.effect(f"save {shard}"):
             result = self._nodes.save(shard, write, self._seen[shard])
-        self._wire.boundary(f"saved {shard}: {type(result).__name__}")
+            self._wire.note(_told(write, result))
         if isinstance(result, Saved):
             self._seen[shard] = dict(result.positions)
         return result
@@ -220,11 +220,11 @@ class SimStore:
         self._asked("claim", 0)
         self._nodes.nodes[0].keep()
         claimed = [_claim(self._nodes.shared, session_id, had, digits) for session_id, had in wanted]
-        self._wire.boundary("claimed")
+        self._wire.boundary(f"claimed {dict(zip((one for one, _ in wanted), claimed, strict=True))}")
         return claimed
 
     def release_short_ids(self, held: Sequence[tuple[str, str]]) -> None:
-        self._asked("release", 0)
+        self._asked(f"release {held}", 0)
         self._nodes.nodes[0].keep()
         shared = self._nodes.shared
         for session_id, short_id in held:
@@ -253,3 +253,21 @@ def _claim(shared: Shared, session_id: str, had: str | None, digits: int) -> str
     if found is not None:
         shared.holder_of[found], shared.short_id_of[session_id] = session_id, found
     return found
+
+
+def _told(write: Write, result: Saved | Conflict | Overtaken) -> str:
+    """What a write was to do and what came of it, in one line of the trace."""
+    tracks = [f"{key}{'' if track else ' compared'}" for key, _, track in write.tracks]
+    parts = {
+        "": tracks,
+        "at": {one: at.offset for one, at in write.positions.items()},
+        "due": [(key, gone and gone.partition, comes) for key, gone, comes in write.due],
+        "notes": write.notes,
+        "clears": [note[1] for note in write.clear_notes],
+        "moves": [(moved[0], moved[3]) for moved in write.move_due],
+        "sweeps": [one[0] for one in write.sweep],
+    }
+    told = "; ".join(f"{name} {what}" for name, what in parts.items() if what)
+    if isinstance(result, Saved):
+        return f"{told} -> noted {result.notes}, due {result.due}"
+    return f"{told} -> {type(result).__name__}"

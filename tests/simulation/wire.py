@@ -30,6 +30,9 @@ class Wire:
         self._trace.append(f"{self.actor.name}: {where}")
         self.actor.boundary(where)
 
+    def note(self, what: str) -> None:
+        self._trace.append(f"   {what}")
+
     def question(self, where: str) -> None:
         """A call that changes nothing."""
         self.boundary(where)

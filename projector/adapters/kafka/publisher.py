@@ -12,13 +12,13 @@ from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from projector.adapters.kafka.outgoing import partitioner, reject_record, snapshot_record
 from projector.adapters.kafka.settings import DELIVERY_TIMEOUT_MS, KafkaSettings, producer_options
 from projector.adapters.kafka.source import offsets_of, require_member
 from projector.adapters.kafka.trouble import asking, effects
-from projector.errors import Doubt
+from projector.errors import Doubt, Unavailable
 from projector.ports import Change, Committed, Partition, Refused
 from projector.rules import Rules
 
@@ -60,11 +60,10 @@ class KafkaPublisher:
         with asking("publish", where):
             producer = KafkaProducer(**producer_options(self._settings, self._transactional_id))
         try:
-            with asking(f"find the topics {self._settings.output_topic} and {self._settings.rejects_topic}", where):
-                self._partition_of = partitioner(len(producer.partitions_for(self._settings.output_topic)))
-                producer.partitions_for(self._settings.rejects_topic)
-            if self._transactional:
-                with asking("begin transactions", where):
+            with asking("begin to publish", where):
+                self._partition_of = partitioner(_partitions(producer, self._settings.output_topic))
+                _partitions(producer, self._settings.rejects_topic)
+                if self._transactional:
                     producer.init_transactions()
         except BaseException:
             _throw_away(producer)
@@ -151,6 +150,14 @@ class KafkaPublisher:
         producer, self._producer = self._producer, None
         if producer is not None:
             _throw_away(producer)
+
+
+def _partitions(producer: KafkaProducer, topic: str) -> int:
+    try:
+        return len(producer.partitions_for(topic))
+    except KafkaTimeoutError as error:
+        hint = "if it does not exist, make it with: projector doctor --create-topics"
+        raise Unavailable(f"the broker does not tell of a topic {topic} ({error}); {hint}") from error
 
 
 def _throw_away(producer: KafkaProducer) -> None:

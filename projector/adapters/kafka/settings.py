@@ -4,6 +4,7 @@ Law: options that the protocol stands on (design §3: no auto-commit, read_commi
 and nowhere else, and a setting cannot change them.
 """
 
+import os
 import socket
 from typing import Any, Literal
 
@@ -162,26 +163,52 @@ def _servers(settings: KafkaSettings) -> list[str]:
 def _extra_for(known: dict[str, Any], settings: KafkaSettings) -> dict[str, Any]:
     """Only what this client has by that name; the clients refuse what they do not know."""
     checked = {name: _checked(name, value) for name, value in settings.extra.items()}
+    _check_security(checked)
     return {name: value for name, value in checked.items() if name in known}
 
 
 def _checked(name: str, value: Any) -> Any:
     if name in _OWN:
-        raise WrongInput(f"kafka_{name} = {value!r}: this is set by the projector itself; leave it out")
+        raise WrongInput(f"{_said(name, value)}: this is set by the projector itself; leave it out")
     if name not in _DEFAULTS:
-        raise WrongInput(f"kafka_{name} = {value!r}: no option of kafka-python's clients has this name")
+        raise WrongInput(f"{_said(name, value)}: no option of kafka-python's clients has this name")
     default = _DEFAULTS[name]
+    if name in _WORDS and value not in _WORDS[name]:
+        raise WrongInput(f"{_said(name, value)}: expected one of {', '.join(_WORDS[name])}")
     try:
-        return _like(default, value) if isinstance(value, str) else value
+        return _like(name, default, value) if isinstance(value, str) else value
     except (ValueError, KeyError):
         expected = "true or false" if isinstance(default, bool) else "a number"
-        raise WrongInput(f"kafka_{name} = {value!r}: expected {expected}") from None
+        raise WrongInput(f"{_said(name, value)}: expected {expected}") from None
 
 
-def _like(default: Any, text: str) -> Any:
+def _check_security(extra: dict[str, Any]) -> None:
+    """What the clients would take for a broker that does not answer."""
+    for name in sorted(_FILES & extra.keys()):
+        if not os.access(extra[name], os.R_OK):
+            raise WrongInput(f"{_said(name, extra[name])}: expected a file that can be read")
+    if str(extra.get("security_protocol", "")).startswith("SASL") and "sasl_mechanism" not in extra:
+        raise WrongInput("kafka_security_protocol asks for SASL, and kafka_sasl_mechanism does not say which: set it")
+
+
+def _said(name: str, value: Any) -> str:
+    return f"kafka_{name} (not shown)" if "word" in name or "secret" in name else f"kafka_{name} = {value!r}"
+
+
+def _like(name: str, default: Any, text: str) -> Any:
     """A text from the environment as the type that the option has by default."""
     if isinstance(default, bool):
         return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-    if isinstance(default, int | float):
+    if isinstance(default, int | float) or name in _NUMBERS_WITHOUT_DEFAULT:
         return float(text) if "." in text else int(text)
     return text
+
+
+# What the clients would only find out when a broker answers, if they say it at all.
+_WORDS: dict[str, tuple[str, ...]] = {
+    "security_protocol": ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+    "sasl_mechanism": ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "OAUTHBEARER", "AWS_MSK_IAM"),
+    "compression_type": ("gzip", "snappy", "lz4", "zstd"),
+}
+_FILES = frozenset({"ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_crlfile"})
+_NUMBERS_WITHOUT_DEFAULT = frozenset({"receive_buffer_bytes", "send_buffer_bytes"})

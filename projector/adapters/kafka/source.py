@@ -43,10 +43,14 @@ class KafkaSource:
         self._generation = 0
         self._next: dict[Partition, Offset] = {}
         """Where `begin_at` placed us, and how far we have read since; empty from a new assignment or a doubt on."""
-        with asking("subscribe", self._where):
-            self._consumer.subscribe(topics=[self.topic], listener=self._membership)
-            # Fetches metadata: the first to join would else assign without knowing any, and a second rebalance follow.
-            self._consumer.topics()
+        try:
+            with asking("subscribe", self._where):
+                self._consumer.subscribe(topics=[self.topic], listener=self._membership)
+                # Fetches metadata: the first to join would else assign without any, and a second rebalance follow.
+                self._consumer.topics()
+        except BaseException:
+            self._consumer.close(autocommit=False)
+            raise
 
     def poll(self) -> Batch:
         """Waits at most `POLL_MS`. After whatever it raises, `begin_at` has to be called again.

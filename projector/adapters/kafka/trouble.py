@@ -50,7 +50,10 @@ def asking(what: str, where: str) -> Iterator[None]:
         # RuntimeError: kafka-python's answer to a codec or a security library that is not installed.
         raise WrongInput(f"the Kafka settings do not allow us to {what}: {error}") from error
     except KafkaTimeoutError as error:
-        raise Unavailable(f"Kafka at {where} did not answer in time when we wanted to {what} ({error})") from error
+        raise Unavailable(
+            f"Kafka at {where} did not answer in time when we wanted to {what}: {error}"
+            "\nCheck that it runs, and that kafka_bootstrap_servers and the kafka_security_… settings fit it"
+        ) from error
     except (KafkaError, OSError) as error:
         raise Unavailable(f"Kafka at {where} did not let us {what}: {error}") from error
 

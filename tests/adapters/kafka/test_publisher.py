@@ -266,7 +266,7 @@ def test_a_snapshot_larger_than_the_topic_takes_is_no_doubt_that_would_be_tried_
     numbers = ",".join(str(i * 7919) for i in range(2000))
     large = Change("s", 2, a_session("s", attributes={"n": {"dataType": "STRING", "value": numbers}}))
 
-    with pytest.raises(Unavailable, match="max.message.bytes"):
+    with pytest.raises(Unavailable, match=r"max\.message\.bytes"):
         publisher.publish([large], [], {}, None)
     publisher.renew()
 

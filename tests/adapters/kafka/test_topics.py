@@ -98,5 +98,5 @@ def test_a_topic_that_was_made_again_has_another_id(kafka: Topics, settings: Kaf
 
 
 def test_a_broker_that_is_not_there_is_unavailable() -> None:
-    with pytest.raises(Unavailable, match="127.0.0.1"):
+    with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
         KafkaTopics(KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}", extra={"bootstrap_timeout_ms": 300}))
