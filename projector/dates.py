@@ -60,6 +60,21 @@ def format_time(ms: int) -> str:
     return f"{_minute_text(minute)}{rest // 1000:02d}.{rest % 1000:03d}Z"
 
 
+def format_time_json(ms: int) -> bytes:
+    """The same as JSON text, quotes included; every snapshot has some four of them."""
+    minute, rest = divmod(min(max(ms, LEAST), GREATEST), 60_000)
+    return _minute_json(minute) + _SECONDS[rest]
+
+
+_SECONDS = tuple(b'%02d.%03dZ"' % divmod(rest, 1000) for rest in range(60_000))
+"""The ms of a minute as text: 3 MB that save 0.7 µs a date."""
+
+
+@lru_cache(maxsize=4096)
+def _minute_json(minute: int) -> bytes:
+    return b'"' + _minute_text(minute).encode()
+
+
 @lru_cache(maxsize=4096)
 def _minute_text(minute: int) -> str:
     return (_EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:").rjust(17, "0")

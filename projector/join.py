@@ -9,12 +9,14 @@ from projector.conversation import join_talk
 from projector.rules import Rules
 from projector.session import (
     EVENT,
+    SLOTS,
     Session,
     Slot,
     cut_ids,
     join_assigned,
     keep_first,
     keep_latest,
+    keep_newest,
     stamped,
 )
 
@@ -26,6 +28,8 @@ def absorb(session: Session, other: Session, rules: Rules, cuts: Counter[str]) -
     _count(session, other, rules)
     _dates(session, other)
     _values(session, other)
+    if other.newest >= 0:
+        keep_newest(session, other.stamps[other.newest])
     _attributes(session, other, rules, cuts)
     _collections(session, other, rules)
     for conversation, talk in other.talks.items():
@@ -64,7 +68,7 @@ def _least(left: int | None, right: int | None) -> int | None:
 
 
 def _values(session: Session, other: Session) -> None:
-    for slot in Slot:
+    for slot in range(SLOTS):
         text, at = other.values[slot], other.set_by[slot]
         if text is not None:
             keep = keep_first if slot in _FIRST else keep_latest

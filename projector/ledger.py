@@ -54,6 +54,12 @@ class Mark(Struct, array_like=True):
     """The offset at which the namespace began to read the partition."""
     end_clock: int | None = None
     """The greatest end clock that has been used (ms): what had ended by it stays so for readers after a loss."""
+    silent_from: tuple[int, int | None] | None = None
+    """Offset and clock at which a catching-up began whose notes are not all published: a new life reads from there.
+
+    A note that is left where a record was only skipped comes with no new position, so a store that loses it does not
+    show the loss.
+    """
 
     def encode(self) -> str:
         """The offset's metadata: some 100 bytes; brokers take 4,096 by default."""

@@ -52,6 +52,8 @@ class Life(Struct):
     """Deadlines dealt with, to be moved with the next write."""
     swept: list[tuple[TrackKey, Token]] = []
     """Tracks no longer held, to be deleted with the next write."""
+    has_spoken: bool = False
+    """All that was noted while catching up is published, which the next commit is to say."""
 
     @property
     def caught_up(self) -> bool:
@@ -60,7 +62,8 @@ class Life(Struct):
     @property
     def is_quiet(self) -> bool:
         """Nothing is left to do without a new record or a later clock."""
-        return not (self.behind or self.noted or self.due or self.published_notes or self.published_due or self.swept)
+        waiting = self.noted or self.due or self.published_notes or self.published_due or self.swept
+        return not (self.behind or waiting or self.has_spoken)
 
 
 class Start(Struct, frozen=True):
@@ -91,6 +94,9 @@ def begin(source: Source, store: Store, partitions: tuple[Partition, ...], gener
         _check_span(life, partition, spans[partition], start)
     source.begin_at(life.read)
     catch_up(life, life.read)
+    for partition, mark in life.marks.items():
+        is_silent = life.behind and life.read[partition] < life.targets[partition]
+        mark.silent_from = (life.read[partition], mark.clock) if is_silent else None
     return life
 
 
@@ -142,14 +148,17 @@ def _origins(
 
 
 def _place(life: Life, partition: Partition, committed: Committed | None, mark: Mark | None, origin: Offset) -> None:
-    """The start rule for one partition: from the smaller of what is committed and what every shard has."""
+    """The start rule for one partition: from the smallest of what is committed, what every shard has, what is silent."""
     stored = [positions.get(partition) for positions in life.shards]
     least = min((position.offset if position is not None else origin for position in stored), default=origin)
     at = origin if committed is None else min(committed.offset, max(least, origin))
     mark = Mark(origin=origin) if mark is None else mark
+    clocks = [position.clock for position in stored if position is not None and position.offset == at]
+    if mark.silent_from is not None and mark.silent_from[0] <= at:
+        at, clock_there = mark.silent_from
+        clocks = [] if clock_there is None else [clock_there]
     if committed is not None and at < committed.offset:
-        log.warning("the store is behind the log", partition=partition, stored=at, committed=committed.offset)
-        clocks = [position.clock for position in stored if position is not None and position.offset == at]
+        log.warning("reads again what is committed", partition=partition, start=at, committed=committed.offset)
         life.clocks_committed[partition] = mark.clock
         if mark.end_clock is not None:
             life.floors[partition] = mark.end_clock

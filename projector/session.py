@@ -8,7 +8,6 @@ Values are kept as JSON text, the way they are published: folding, storing and p
 """
 
 from collections import Counter
-from enum import IntEnum, auto
 from functools import lru_cache
 from typing import Any
 
@@ -41,31 +40,34 @@ ENDS_MAX = 100
 """How many `SessionEnded` not before the last activity are kept; the least stay."""
 
 
-class Slot(IntEnum):
-    """A single value of a session and its place in `Session.values`; the order is stored: append only."""
+class Slot:
+    """A single value of a session and its place in `Session.values`; the numbers are stored: append only.
+
+    Plain numbers, not an enum: they are looked up some 20 times an event.
+    """
 
     EXTERNAL_ID = 0
-    EXTERNAL_URL = auto()
-    BROWSER = auto()
-    DEVICE = auto()
-    GEOLOCATION = auto()
-    IP_ADDRESS = auto()
-    IP_ORGANIZATION = auto()
-    USER_AGENT = auto()
-    LAST_PAGE = auto()
-    LAST_EVENT = auto()
-    EXTERNAL_CONTACT = auto()
-    DERIVED_BROWSER = auto()
-    DERIVED_DEVICE = auto()
-    DERIVED_GEOLOCATION = auto()
-    DERIVED_IP_ORGANIZATION = auto()
-    CUSTOMER = auto()
-    TYPE = auto()
-    CAMPAIGN = auto()
-    REFERRER = auto()
+    EXTERNAL_URL = 1
+    BROWSER = 2
+    DEVICE = 3
+    GEOLOCATION = 4
+    IP_ADDRESS = 5
+    IP_ORGANIZATION = 6
+    USER_AGENT = 7
+    LAST_PAGE = 8
+    LAST_EVENT = 9
+    EXTERNAL_CONTACT = 10
+    DERIVED_BROWSER = 11
+    DERIVED_DEVICE = 12
+    DERIVED_GEOLOCATION = 13
+    DERIVED_IP_ORGANIZATION = 14
+    CUSTOMER = 15
+    TYPE = 16
+    CAMPAIGN = 17
+    REFERRER = 18
 
 
-SLOTS = len(Slot)
+SLOTS = 19
 
 KeptAttribute = tuple[int, str, str]
 """(index of its stamp, data type, value)."""
@@ -132,6 +134,8 @@ class Session(Struct, array_like=True, gc=False):
     """Of a sessionized session: the positions of its own records; a named session's are its track's `applied`."""
     wall: int | None = None
     """Of a sessionized session: the campaign split that it lies right of, ms; it never merges across one."""
+    newest: int = -1
+    """Index of the stamp of its newest event, -1 for none: an event after it is the latest in everything it carries."""
 
 
 def new_session(session_id: str) -> Session:
@@ -155,24 +159,26 @@ def evolve(session: Session, event: Event, rules: Rules, cuts: Counter[str]) -> 
     session.pageviews += counts >> 1 & 1
     session.screenviews += counts >> 2
     stamp = (event.at, event.id)
-    session.least = event.at if session.least is None else min(session.least, event.at)
-    _whose(session, event, stamp)
+    if session.least is None or event.at < session.least:
+        session.least = event.at
+    place = keep_newest(session, stamp)
+    _whose(session, event, stamp, place)
     match event.payload:
         case WebEvent() as web:
-            _visited(session, event, stamp, rules, cuts)
-            _browsed(session, web, event.derived, stamp)
-            _keep_latest(session, Slot.LAST_PAGE, web.page, stamp)
+            _visited(session, event, stamp, place, rules, cuts)
+            _browsed(session, web, event.derived, stamp, place)
+            _keep_latest(session, Slot.LAST_PAGE, web.page, stamp, place)
             _search(session, web, stamp, rules)
         case AppEvent() as app:
-            _visited(session, event, stamp, rules, cuts)
-            _browsed(session, app, event.derived, stamp)
+            _visited(session, event, stamp, place, rules, cuts)
+            _browsed(session, app, event.derived, stamp, place)
             _search(session, app, stamp, rules)
         case CustomEvent() as custom:
-            _visited(session, event, stamp, rules, cuts)
-            _keep_latest(session, Slot.EXTERNAL_ID, custom.external_id or None, stamp)
-            _keep_latest(session, Slot.EXTERNAL_URL, custom.external_url, stamp)
+            _visited(session, event, stamp, place, rules, cuts)
+            _keep_latest(session, Slot.EXTERNAL_ID, custom.external_id or None, stamp, place)
+            _keep_latest(session, Slot.EXTERNAL_URL, custom.external_url, stamp, place)
         case ConversationEvent() as said:
-            _visited(session, event, stamp, rules, cuts)
+            _visited(session, event, stamp, place, rules, cuts)
             talk = session.talks.setdefault(session.id, Talk(latest=stamp))
             evolve_talk(talk, event, said, channels_max=rules.channels_max)
         case Heartbeat():
@@ -199,7 +205,7 @@ def is_published(session: Session) -> bool:
 
 
 def type_of(session: Session) -> str:
-    if session.id in session.talks:
+    if session.talks and session.id in session.talks:
         return "conversation"
     kept = session.values[Slot.TYPE]
     return _text(kept) if kept is not None else "custom"
@@ -228,6 +234,8 @@ def expire(session: Session, end_clock: int, rules: Rules) -> bool:
 
 def ended_at(session: Session, rules: Rules) -> int | None:
     """`endedDate`, the earliest that holds (contract §4), ms; None while it goes on."""
+    if not (session.expired or session.ends or session.talks or session.split_at is not None):
+        return None
     own = session.talks.get(session.id)
     timeout = rules.timeout_of(type_of(session))
     by_time = last_activity(session) + timeout if session.expired and timeout is not None else None
@@ -250,7 +258,8 @@ def seen_last(session: Session) -> int:
 
 
 def be_active(session: Session, at: int) -> None:
-    session.created = at if session.created is None else min(session.created, at)
+    if session.created is None or at < session.created:
+        session.created = at
     if session.last is None or at > session.last:
         session.last = at
         session.expired = False
@@ -296,51 +305,49 @@ def cut_ids(session: Session, rules: Rules) -> None:
         session.ids = dict(newest)
 
 
-def _whose(session: Session, event: Event, stamp: Stamp) -> None:
-    if event.customer_id is not None:
+def _whose(session: Session, event: Event, stamp: Stamp, place: int) -> None:
+    if event.customer_id is not None and _may_be_first(session, Slot.CUSTOMER, place):
         pair = _encode(Customer(event.customer_id, event.customer_id_type))
         keep_first(session, Slot.CUSTOMER, pair, stamp)
-    payload = event.payload
-    named = event.visit_type or event.session_type or ("web" if isinstance(payload, WebEvent) else None)
-    if named is None and isinstance(payload, AppEvent):
-        named = "app"
-    if named is not None:
-        keep_first(session, Slot.TYPE, _json(named), stamp)
-    if event.external_contact is not None:
-        contact = referred(
-            event.external_contact.id, event.external_contact.self_uri, "/api/v2/externalcontacts/contacts/"
-        )
-        keep_latest(session, Slot.EXTERNAL_CONTACT, contact, stamp)
+    if _may_be_first(session, Slot.TYPE, place):
+        named = event.visit_type or event.session_type or _TYPE_OF_PAYLOAD.get(type(event.payload))
+        if named is not None:
+            keep_first(session, Slot.TYPE, json_of(named), stamp)
+    contact = event.external_contact
+    if contact is not None:
+        text = referred(contact.id, contact.self_uri, "/api/v2/externalcontacts/contacts/")
+        keep_latest(session, Slot.EXTERNAL_CONTACT, text, stamp, place)
 
 
 # Visitor events.
 
 
-def _visited(session: Session, event: Event, stamp: Stamp, rules: Rules, cuts: Counter[str]) -> None:
+def _visited(session: Session, event: Event, stamp: Stamp, place: int, rules: Rules, cuts: Counter[str]) -> None:
     be_active(session, event.at)
-    keep_latest(session, Slot.LAST_EVENT, _json(event.name), stamp)
+    keep_latest(session, Slot.LAST_EVENT, json_of(event.name), stamp, place)
     payload = event.payload
-    session.authenticated = session.authenticated or bool(getattr(payload, "authenticated", None))
+    if not session.authenticated and getattr(payload, "authenticated", None):
+        session.authenticated = True
     attributes = getattr(payload, "attributes", None)
     if attributes:
         _attributes(session, event, attributes, stamp, rules, cuts)
 
 
-def _browsed(session: Session, payload: WebEvent | AppEvent, derived: Derived | None, stamp: Stamp) -> None:
+def _browsed(session: Session, payload: WebEvent | AppEvent, derived: Derived | None, stamp: Stamp, place: int) -> None:
+    _keep_latest(session, Slot.BROWSER, payload.browser, stamp, place)
+    _keep_latest(session, Slot.DEVICE, payload.device, stamp, place)
+    _keep_latest(session, Slot.GEOLOCATION, payload.geolocation, stamp, place)
+    _keep_latest(session, Slot.IP_ADDRESS, payload.ip_address, stamp, place)
+    _keep_latest(session, Slot.IP_ORGANIZATION, payload.ip_organization, stamp, place)
+    _keep_latest(session, Slot.USER_AGENT, payload.user_agent_string, stamp, place)
     if derived is not None:
-        _keep_latest(session, Slot.DERIVED_BROWSER, derived.browser, stamp)
-        _keep_latest(session, Slot.DERIVED_DEVICE, derived.device, stamp)
-        _keep_latest(session, Slot.DERIVED_GEOLOCATION, derived.geolocation, stamp)
-        _keep_latest(session, Slot.DERIVED_IP_ORGANIZATION, derived.ip_organization, stamp)
-    _keep_latest(session, Slot.BROWSER, payload.browser, stamp)
-    _keep_latest(session, Slot.DEVICE, payload.device, stamp)
-    _keep_latest(session, Slot.GEOLOCATION, payload.geolocation, stamp)
-    _keep_latest(session, Slot.IP_ADDRESS, payload.ip_address, stamp)
-    _keep_latest(session, Slot.IP_ORGANIZATION, payload.ip_organization, stamp)
-    _keep_latest(session, Slot.USER_AGENT, payload.user_agent_string, stamp)
-    if payload.mkt_campaign is not None:
+        _keep_latest(session, Slot.DERIVED_BROWSER, derived.browser, stamp, place)
+        _keep_latest(session, Slot.DERIVED_DEVICE, derived.device, stamp, place)
+        _keep_latest(session, Slot.DERIVED_GEOLOCATION, derived.geolocation, stamp, place)
+        _keep_latest(session, Slot.DERIVED_IP_ORGANIZATION, derived.ip_organization, stamp, place)
+    if payload.mkt_campaign is not None and _may_be_first(session, Slot.CAMPAIGN, place):
         keep_first(session, Slot.CAMPAIGN, _encode(payload.mkt_campaign), stamp)
-    if payload.referrer is not None:
+    if payload.referrer is not None and _may_be_first(session, Slot.REFERRER, place):
         keep_first(session, Slot.REFERRER, _encode(payload.referrer), stamp)
 
 
@@ -458,11 +465,11 @@ def campaign_text(event: Event) -> bytes | None:
 
 
 _encode = msgspec.json.Encoder().encode
-_text = msgspec.json.Decoder(str).decode
+_text = lru_cache(maxsize=4096)(msgspec.json.Decoder(str).decode)
 
 
 @lru_cache(maxsize=65_536)
-def _json(text: str) -> bytes:
+def json_of(text: str) -> bytes:
     return _encode(text)
 
 
@@ -471,25 +478,48 @@ def referred(reference: str | None, self_uri: str | None, path: str) -> bytes:
     return _encode({"id": reference, "selfUri": self_uri or f"{path}{reference}"})
 
 
-def _keep_latest(session: Session, slot: Slot, value: Any, stamp: Stamp) -> None:
-    if value is not None:
-        text = _json(value) if type(value) is str else _encode(value)
-        if text != b"{}":  # An object with no non-null member carries nothing.
-            keep_latest(session, slot, text, stamp)
+def keep_newest(session: Session, stamp: Stamp) -> int:
+    """The index of the stamp if it is after every other, else -1: then each value has to be compared."""
+    newest = session.newest
+    if newest >= 0 and stamp <= session.stamps[newest]:
+        return -1
+    session.newest = place = stamped(session, stamp)
+    return place
 
 
-def keep_latest(session: Session, slot: Slot, text: bytes, stamp: Stamp) -> None:
-    have = session.set_by[slot]
-    if have >= 0:
-        kept = session.stamps[have]
-        # Only heartbeats without ids can have equal stamps; their values decide.
-        if stamp < kept or (stamp == kept and text <= (session.values[slot] or b"")):
-            return
+def _may_be_first(session: Session, slot: int, place: int) -> bool:
+    """False where a value is there and the event is after all others."""
+    return place < 0 or session.set_by[slot] < 0
+
+
+def _keep_latest(session: Session, slot: int, value: Any, stamp: Stamp, place: int) -> None:
+    if value is None:
+        return
+    text = json_of(value) if type(value) is str else _encode(value)
+    if text == b"{}":  # An object with no non-null member carries nothing.
+        return
+    if place >= 0:
+        session.values[slot] = text
+        session.set_by[slot] = place
+    else:
+        keep_latest(session, slot, text, stamp, place)
+
+
+def keep_latest(session: Session, slot: int, text: bytes, stamp: Stamp, place: int = -1) -> None:
+    """Keep the text if its event is the latest that carries one; `place` is the stamp's index if it is the newest."""
+    if place < 0:
+        have = session.set_by[slot]
+        if have >= 0:
+            kept = session.stamps[have]
+            # Only heartbeats without ids can have equal stamps; their values decide.
+            if stamp < kept or (stamp == kept and text <= (session.values[slot] or b"")):
+                return
+        place = stamped(session, stamp)
     session.values[slot] = text
-    session.set_by[slot] = stamped(session, stamp)
+    session.set_by[slot] = place
 
 
-def keep_first(session: Session, slot: Slot, text: bytes, stamp: Stamp) -> None:
+def keep_first(session: Session, slot: int, text: bytes, stamp: Stamp) -> None:
     have = session.set_by[slot]
     if have >= 0:
         kept = session.stamps[have]
@@ -512,8 +542,9 @@ def stamped(session: Session, stamp: Stamp) -> int:
 
 
 def _drop_unused_stamps(session: Session) -> None:
-    used = sorted({at for at in session.set_by if at >= 0} | {kept[0] for kept in session.attributes.values()})
-    place = {old: new for new, old in enumerate(used)}
-    session.stamps = [session.stamps[old] for old in used]
+    used = {*session.set_by, session.newest, *(kept[0] for kept in session.attributes.values())} - {-1}
+    place = {old: new for new, old in enumerate(sorted(used))}
+    session.stamps = [session.stamps[old] for old in place]
     session.set_by = [place[at] if at >= 0 else -1 for at in session.set_by]
+    session.newest = place.get(session.newest, -1)
     session.attributes = {name: (place[kept[0]], kept[1], kept[2]) for name, kept in session.attributes.items()}

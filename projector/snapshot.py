@@ -10,10 +10,10 @@ import msgspec
 from msgspec import Struct
 
 from projector.conversation import Talk, join_talk, last_user, shown_disposition
-from projector.dates import format_time
+from projector.dates import format_time, format_time_json
 from projector.events import Attribute, Browser, Campaign, Device, Geolocation, Model, Page, Reference, Referrer
 from projector.rules import Rules
-from projector.session import Session, Slot, ended_at, last_activity, referred, type_of
+from projector.session import Session, Slot, ended_at, json_of, last_activity, referred, type_of
 
 SCHEMA = "1"
 """The version of the snapshot, published as `projector.schema`: raised when a reader has to change."""
@@ -147,21 +147,17 @@ def _put(parts: list[bytes], name: bytes, text: bytes | None) -> None:
         parts += (b',"', name, b'":', text)
 
 
-def _time(ms: int) -> bytes:
-    return b'"' + format_time(ms).encode() + b'"'
-
-
 def _who(parts: list[bytes], session: Session, kind: str) -> None:
     values = session.values
-    _put(parts, b"id", _encode(session.id))
+    parts += (b',"id":', json_of(session.id))
     customer = values[Slot.CUSTOMER]
     if customer is not None:
         parts += (b",", customer[1:-1])  # Kept as one object: its members go in as they are.
-    _put(parts, b"type", _encode(kind))
+    parts += (b',"type":', json_of(kind))
     _put(parts, b"externalId", values[Slot.EXTERNAL_ID])
     _put(parts, b"externalUrl", values[Slot.EXTERNAL_URL])
     if session.short_id is not None:
-        _put(parts, b"shortId", _encode(session.short_id))
+        parts += (b',"shortId":"', session.short_id.encode(), b'"')
 
 
 def _collected(parts: list[bytes], session: Session) -> None:
@@ -187,21 +183,30 @@ def _collected(parts: list[bytes], session: Session) -> None:
 
 
 def _dated(what: bytes, when: bytes, pairs: Iterable[tuple[bytes, int]]) -> bytes:
-    items = (b'{"%b":%b,"%b":%b}' % (what, reference, when, _time(at)) for reference, at in pairs)
+    items = (b'{"%b":%b,"%b":%b}' % (what, reference, when, format_time_json(at)) for reference, at in pairs)
     return b"[" + b",".join(items) + b"]"
 
 
+_BROWSING = (
+    (b',"browser":', Slot.BROWSER, Slot.DERIVED_BROWSER),
+    (b',"device":', Slot.DEVICE, Slot.DERIVED_DEVICE),
+    (b',"geolocation":', Slot.GEOLOCATION, Slot.DERIVED_GEOLOCATION),
+    (b',"ipAddress":', Slot.IP_ADDRESS, Slot.IP_ADDRESS),
+    (b',"ipOrganization":', Slot.IP_ORGANIZATION, Slot.DERIVED_IP_ORGANIZATION),
+    (b',"lastPage":', Slot.LAST_PAGE, Slot.LAST_PAGE),
+    (b',"mktCampaign":', Slot.CAMPAIGN, Slot.CAMPAIGN),
+    (b',"referrer":', Slot.REFERRER, Slot.REFERRER),
+)
+"""Fields 12 to 19: name, what an event gave, and what stands in where none did."""
+
+
 def _browsing(parts: list[bytes], session: Session) -> None:
-    """Fields 12 to 21; what an event gave goes before what was derived."""
+    """Fields 12 to 21."""
     values = session.values
-    _put(parts, b"browser", values[Slot.BROWSER] or values[Slot.DERIVED_BROWSER])
-    _put(parts, b"device", values[Slot.DEVICE] or values[Slot.DERIVED_DEVICE])
-    _put(parts, b"geolocation", values[Slot.GEOLOCATION] or values[Slot.DERIVED_GEOLOCATION])
-    _put(parts, b"ipAddress", values[Slot.IP_ADDRESS])
-    _put(parts, b"ipOrganization", values[Slot.IP_ORGANIZATION] or values[Slot.DERIVED_IP_ORGANIZATION])
-    _put(parts, b"lastPage", values[Slot.LAST_PAGE])
-    _put(parts, b"mktCampaign", values[Slot.CAMPAIGN])
-    _put(parts, b"referrer", values[Slot.REFERRER])
+    for name, given, derived in _BROWSING:
+        text = values[given] or values[derived]
+        if text is not None:
+            parts += (name, text)
     if session.terms:
         _put(parts, b"searchTerms", _encode(sorted(session.terms, key=session.terms.__getitem__)))
     _put(parts, b"userAgentString", values[Slot.USER_AGENT])
@@ -216,8 +221,9 @@ def _counts(parts: list[bytes], session: Session, kind: str) -> None:
     if session.screenviews or kind == "app":
         parts.append(b',"screenviewCount":%d' % session.screenviews)
     at, event_id = session.stamps[session.set_by[Slot.LAST_EVENT]]
-    last = (_encode(event_id), session.values[Slot.LAST_EVENT] or b'""', _time(at))
-    parts.append(b',"lastEvent":{"id":%b,"eventName":%b,"createdDate":%b}' % last)
+    name = session.values[Slot.LAST_EVENT] or b'""'
+    parts += (b',"lastEvent":{"id":', _encode(event_id), b',"eventName":', name)
+    parts += (b',"createdDate":', format_time_json(at), b"}")
 
 
 def _talk_of(session: Session, rules: Rules) -> Talk | None:
@@ -263,16 +269,17 @@ def _conversation(parts: list[bytes], talk: Talk) -> None:
 def _dates(parts: list[bytes], session: Session, kind: str, talk: Talk | None, rules: Rules) -> None:
     """Fields 35 to 42."""
     parts.append(b',"authenticated":true' if session.authenticated else b',"authenticated":false')
-    _put(parts, b"selfUri", _encode(f"/api/v2/journey/sessions/{session.id}"))
     last = last_activity(session)
-    _put(parts, b"createdDate", _time(session.created if session.created is not None else last))
+    created = session.created if session.created is not None else last
+    parts += (b',"selfUri":"/api/v2/journey/sessions/', json_of(session.id)[1:])
+    parts += (b',"createdDate":', format_time_json(created))
     ended = ended_at(session, rules)
     if ended is not None:
-        _put(parts, b"endedDate", _time(ended))
+        parts += (b',"endedDate":', format_time_json(ended))
     _put(parts, b"externalContact", _contact(session, talk))
     if rules.timeout_of(kind) is not None:
-        _put(parts, b"awayDate", _time(last + rules.away_after))
-        _put(parts, b"idleDate", _time(last + rules.idle_after))
+        parts += (b',"awayDate":', format_time_json(last + rules.away_after))
+        parts += (b',"idleDate":', format_time_json(last + rules.idle_after))
     if session.talks:
         latest = max(session.talks, key=lambda one: (session.talks[one].latest, one))
         conversation = session.id if session.id in session.talks else latest

@@ -156,9 +156,10 @@ class Turn:
         life = self._life
         refused.sort(key=lambda one: (one.record.partition, one.record.offset))
         moved = any(draft.next[one] > life.read[one] or one not in life.committed for one in life.partitions)
-        if changes or refused or moved:
+        if changes or refused or moved or life.has_spoken:
             self._publisher.publish(changes, refused, self._commits(draft), batch.group)
             life.committed = {one: max(draft.next[one], life.committed.get(one, 0)) for one in life.partitions}
+            life.has_spoken = False
         life.read = draft.next
 
     def _commits(self, draft: Draft) -> dict[Partition, Committed]:
@@ -169,7 +170,7 @@ class Turn:
             if draft.end_clocks[partition] != NO_CLOCK:
                 mark.end_clock = max(draft.end_clocks[partition], mark.end_clock or NO_CLOCK)
             if offset < committed:
-                there = Mark(life.clocks_committed.get(partition), mark.ledger, mark.origin, mark.end_clock)
+                there = msgspec.structs.replace(mark, clock=life.clocks_committed.get(partition))
                 commits[partition] = Committed(committed, there.encode())
             else:
                 commits[partition] = Committed(offset, mark.encode())
@@ -191,6 +192,14 @@ class Turn:
         life.due = {key: due for saved in caught_up for key, due in saved.due.items() if key not in draft.touched}
         if not life.behind and not life.noted:
             life.floors = {}
+        if not life.behind and not any(saved.notes for saved in draft.saved.values()):
+            self._break_silence()
+
+    def _break_silence(self) -> None:
+        """All that was noted is published: the next life need not read it again."""
+        for mark in self._life.marks.values():
+            if mark.silent_from is not None:
+                mark.silent_from, self._life.has_spoken = None, True
 
     def _notes_dealt_with(self, draft: Draft) -> list[tuple[Partition, TrackKey, Token]]:
         cache = self._life.cache

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from projector.dates import format_time, parse_time
 from projector.decode import decode
-from projector.enrich import enrich
+from projector.enrich.event import enrich
 from projector.events import Event
 from projector.rules import Rules
 from projector.session import Session, evolve, new_session
@@ -39,16 +39,16 @@ def envelope(event_type: str, event_id: str | None, ms: int, /, **members: Any) 
     return {**named, "eventType": event_type, "createdDate": text_of(ms), "session": {"id": "s-1"}} | members
 
 
-def web(event_id: str, ms: int = 0, *, name: str = "page_viewed", about: Json | None = None, **payload: Any) -> Json:
+def web(event_id: str, ms: int = 0, *, name: str | None = "page_viewed", about: Json | None = None, **payload: Any) -> Json:
     """A web event; `about` are members of the envelope."""
     return envelope("WebEvent", event_id, ms, **{"webEvent": {"eventName": name, **payload}, **(about or {})})
 
 
-def app(event_id: str, ms: int = 0, *, name: str = "screen_viewed", about: Json | None = None, **payload: Any) -> Json:
+def app(event_id: str, ms: int = 0, *, name: str | None = "screen_viewed", about: Json | None = None, **payload: Any) -> Json:
     return envelope("AppEvent", event_id, ms, **{"appEvent": {"eventName": name, **payload}, **(about or {})})
 
 
-def custom(event_id: str, ms: int = 0, *, name: str = "opened", about: Json | None = None, **payload: Any) -> Json:
+def custom(event_id: str, ms: int = 0, *, name: str | None = "opened", about: Json | None = None, **payload: Any) -> Json:
     return envelope("CustomEvent", event_id, ms, **{"customEvent": {"eventName": name, **payload}, **(about or {})})
 
 
@@ -80,11 +80,11 @@ def line(event: Json) -> bytes:
     return json.dumps(event, ensure_ascii=False).encode()
 
 
-def read(event: Json) -> Event:
+def read(event: Json, rules: Rules | None = None) -> Event:
     """The event as the fold gets it."""
     decoded = decode(line(event))
     assert isinstance(decoded, Event), decoded
-    enrich(decoded, Rules())
+    enrich(decoded, rules or Rules(), None)
     return decoded
 
 
@@ -92,7 +92,7 @@ def folded(events: Iterable[Json], rules: Rules | None = None, *, cuts: Counter[
     """One session of all these events, whatever they name, in this order."""
     session = new_session("s-1")
     for event in events:
-        evolve(session, read(event), rules or Rules(), Counter() if cuts is None else cuts)
+        evolve(session, read(event, rules), rules or Rules(), Counter() if cuts is None else cuts)
     return session
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 TIMEOUT_S = 60.0
-_COMMITTED_ONLY = ("-X", "isolation.level=read_committed")
+_FROM_START = ("-o", "beginning", "-J", "-q", "-X", "isolation.level=read_committed", "-X", "fetch.wait.max.ms=50")
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,6 @@ def read(bootstrap: str, topic: str) -> list[Message]:
 def read_first(bootstrap: str, topic: str, count: int) -> list[Message]:
     """Waits until so many records are committed, and gives those."""
     return _messages(_kcat("-C", "-b", bootstrap, "-t", topic, *_FROM_START, "-c", str(count)))
-
-
-_FROM_START = ("-o", "beginning", "-J", "-q", *_COMMITTED_ONLY)
 
 
 def _messages(lines: bytes) -> list[Message]:

@@ -6,8 +6,9 @@ Law: records go in and snapshots come out through `kcat`; the service runs as th
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from tests.services.topics import Topics
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 
@@ -63,15 +64,22 @@ class Pipeline:
         """`projector run --until-end`, which has to succeed."""
         return cli.projector("run", "--until-end", *words, environment=self.settings)
 
-    def start(self, *words: str) -> Process:
-        """`projector run`, until it is told to stop; its log is in the test's folder."""
-        process = Process("projector", cli.command("run", *words), self.home, env=self.settings)
+    @contextmanager
+    def started(self, *words: str, **settings: str) -> Iterator[Process]:
+        """`projector run` with these settings besides, until it is told to stop; its log is in the test's folder."""
+        own = {f"PROJECTOR_{name.upper()}": value for name, value in settings.items()}
+        process = Process("projector", cli.command("run", *words), self.home, env={**self.settings, **own})
         process.start()
-        return process
+        try:
+            yield process
+        finally:
+            process.kill()
 
-    def replay(self, *words: str) -> list[bytes]:
-        """The sessions, a line each, of `projector replay --from-topic`."""
-        return cli.projector("replay", "--from-topic", *words, environment=self.settings).stdout.splitlines()
+    def replay(self) -> list[bytes]:
+        """The sessions, a line each, of `projector replay --from-topic`; the wall clock stands at now."""
+        now = datetime.now(UTC).isoformat()
+        replayed = cli.projector("replay", "--from-topic", "--as-of", now, environment=self.settings)
+        return replayed.stdout.splitlines()
 
     def expected(self) -> Result:
         """What the oracle makes of the input topic; the wall clock stands at now."""
@@ -86,6 +94,10 @@ class Pipeline:
     def newest(self) -> dict[str, kcat.Message]:
         """By session id the last snapshot."""
         return {message.key or "": message for message in self.published()}
+
+    def wait_for(self, count: int) -> None:
+        """Waits until so many snapshots have been published, tombstones included."""
+        kcat.read_first(self._bootstrap, self.config.output_topic, count)
 
     def rejected(self) -> list[kcat.Message]:
         return kcat.read(self._bootstrap, self.config.rejects_topic)

@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 from msgspec import Struct
 
-from projector.ports import Committed, Offset, Partition
+from projector.ports import NO_CLOCK, Committed, Offset, Partition
 from tests.memory import MemoryRecord
 
 Group = tuple[str, int]
@@ -53,6 +53,8 @@ class Broker:
         self.log: list[list[MemoryRecord]] = [[] for _ in range(partitions)]
         self.clocks: list[list[int]] = [[] for _ in range(partitions)]
         """For each record the greatest event time up to it that moves the partition clock (ms)."""
+        self.end_clocks: list[int] = [NO_CLOCK] * partitions
+        """The greatest end clock that a worker had a right to so far (contract §1), ms."""
         self.committed: dict[Partition, Committed] = {}
         self.output: list[Published] = []
         self.rejects: list[PublishedReject] = []
@@ -75,6 +77,7 @@ class Broker:
     def add_partition(self) -> None:
         self.log.append([])
         self.clocks.append([])
+        self.end_clocks.append(NO_CLOCK)
 
     # The group.
 

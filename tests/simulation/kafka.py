@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 
 from projector.errors import Doubt, Fenced
-from projector.ledger import mark_of
 from projector.ports import NO_CLOCK, Batch, Change, Committed, Offset, Partition, Refused, Span
 from projector.rules import Rules
 from projector.session import Session, ended_at, last_activity, type_of
@@ -21,12 +20,22 @@ PATIENCE = 3
 """So many times a new owner asks again before a pending transaction times out."""
 
 
+class SimTime:
+    """The time of the world, ms; it goes on when the scheduler says so."""
+
+    def __init__(self, ms: int) -> None:
+        self.ms = ms
+
+
 class SimClock:
-    def __init__(self) -> None:
-        self.ms = 0
+    """The `Clock` of one worker."""
+
+    def __init__(self, time: SimTime, source: SimSource) -> None:
+        self._time, self._source = time, source
 
     def now(self) -> int:
-        return self.ms
+        self._source.looks_at_the_clock(self._time.ms)
+        return self._time.ms
 
 
 class SimSource:
@@ -97,23 +106,19 @@ class SimSource:
     def close(self) -> None:
         pass
 
-    def end_clock(self, now: int) -> int:
-        """The latest that any partition of this worker may have as its end clock (contract §1), ms."""
+    def looks_at_the_clock(self, now: int) -> None:
+        """Note how far the end clock of each partition is, the wall clock being at `now` (ms)."""
         broker = self._broker
-        clocks = [broker.clocks[one][at - 1] for one, at in self.at.items() if at]
-        # What readers have seen ended stays so while a store that lost writes is brought back (design §3).
-        marks = [mark_of(broker.committed[one].metadata).end_clock for one in self.at if one in broker.committed]
-        clocks += [mark for mark in marks if mark is not None]
-        return max([*clocks, *([now] if self.at_end else [])], default=NO_CLOCK)
+        for partition, at in self.at.items():
+            clocks = [broker.end_clocks[partition], *broker.clocks[partition][:at][-1:]]
+            broker.end_clocks[partition] = max([*clocks, *([now] if partition in self.at_end else [])])
 
 
 class SimPublisher:
     """Exactly once in a transaction; or at least once, every record seen at once and positions after them."""
 
-    def __init__(
-        self, broker: Broker, wire: Wire, source: SimSource, clock: SimClock, rules: Rules, transactional_id: str
-    ) -> None:
-        self._broker, self._wire, self._source, self._clock, self._rules = broker, wire, source, clock, rules
+    def __init__(self, broker: Broker, wire: Wire, source: SimSource, rules: Rules, transactional_id: str) -> None:
+        self._broker, self._wire, self._source, self._rules = broker, wire, source, rules
         self._id = transactional_id
         self._epoch = -1
         self.is_transactional = True
@@ -176,7 +181,8 @@ class SimPublisher:
             raise Doubt("the transaction has timed out")
 
     def _send(self, transaction: Transaction, changes: Sequence[Change], rejects: Sequence[Refused]) -> None:
-        broker, clock = self._broker, self._source.end_clock(self._clock.now())
+        broker = self._broker
+        clock = max((broker.end_clocks[one] for one in self._source.at), default=NO_CLOCK)
         published = [_published(transaction, change, clock, self._rules) for change in changes]
         broker.output += published
         for one in published:

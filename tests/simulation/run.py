@@ -72,7 +72,7 @@ def happen(world: SimWorld, what: str) -> None:
         case "feed":
             world.feed()
         case "time":
-            world.clock.ms += dice.choice([1, 20 * MINUTE, 31 * MINUTE])
+            world.time.ms += dice.choice([1, 20 * MINUTE, 31 * MINUTE])
         case "crash":
             world.crash(slot)
         case "rebalance":
@@ -109,7 +109,7 @@ def calm(world: SimWorld) -> list[str]:
     found = _come_to_rest(world)
     if not found:
         world.feed()
-        world.clock.ms += 120 * MINUTE
+        world.time.ms += 120 * MINUTE
         found = _come_to_rest(world)
     return found
 
@@ -129,7 +129,7 @@ def _come_to_rest(world: SimWorld) -> list[str]:
         if failed := failures(world):
             return failed
         if is_at_rest(world):
-            world.note(f"at rest at {world.clock.ms}")
+            world.note(f"at rest at {world.time.ms}")
             return judge(world)
     return ["it does not come to rest"]
 
@@ -155,5 +155,5 @@ def is_at_rest(world: SimWorld) -> bool:
         owned |= set(life.partitions)
     shards = [world.nodes.shard(one) for one in range(world.nodes.shards)]
     return len(owned) == len(broker.log) and not any(
-        shard.notes or any(at < world.clock.ms for at in shard.due.values()) for shard in shards
+        shard.notes or any(at < world.time.ms for at in shard.due.values()) for shard in shards
     )

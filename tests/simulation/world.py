@@ -13,7 +13,7 @@ from projector.worker import World as Ports
 from tests.simulation.actors import Actor
 from tests.simulation.broker import Broker
 from tests.simulation.journeys import BASE, LONG_AGO, PASSING, Journeys
-from tests.simulation.kafka import SimClock, SimPublisher, SimSource
+from tests.simulation.kafka import SimClock, SimPublisher, SimSource, SimTime
 from tests.simulation.plan import Plan
 from tests.simulation.store import Nodes, SimStore
 from tests.simulation.wire import Wire
@@ -44,8 +44,7 @@ class SimWorld:
         self.facts = Facts(is_unkeyed=not plan.keyed)
         self.broker = Broker(plan.partitions)
         self.nodes = Nodes(plan.shards, clustered=plan.clustered)
-        self.clock = SimClock()
-        self.clock.ms = BASE
+        self.time = SimTime(BASE)
         self.journeys = Journeys(
             dice, sessions=plan.sessions, links=plan.links, visits=plan.visits, late=plan.late and plan.keyed
         )
@@ -71,10 +70,10 @@ class SimWorld:
         wire, plan = process.wire, self.plan
         slot = process.actor.name if plan.own_transactional_ids else process.actor.name.partition(".")[0]
         source = SimSource(self.broker, wire, self.dice, plan.batch_max)
-        publisher = SimPublisher(self.broker, wire, source, self.clock, self.rules, slot)
+        publisher = SimPublisher(self.broker, wire, source, self.rules, slot)
         publisher.is_transactional = plan.exactly_once
-        store = SimStore(self.nodes, wire)
-        process.worker = Worker(Ports(source, store, publisher, self.clock, self.rules, cache_max=plan.cache_max))
+        store, clock = SimStore(self.nodes, wire), SimClock(self.time, source)
+        process.worker = Worker(Ports(source, store, publisher, clock, self.rules, cache_max=plan.cache_max))
         while True:
             try:
                 process.worker.step()
@@ -130,13 +129,13 @@ class SimWorld:
 
     def feed(self) -> None:
         for _ in range(self.dice.randint(1, 4)):
-            self.clock.ms += self.dice.choice(PASSING)
-            line = self.journeys.next(self.clock.ms)
+            self.time.ms += self.dice.choice(PASSING)
+            line = self.journeys.next(self.time.ms)
             partitions = len(self.broker.log)
             partition = sum(line.key.encode()) % partitions if self.plan.keyed else self.dice.randrange(partitions)
             if not self.broker.log[partition] and line.moves_clock_to < BASE - LONG_AGO // 2:
                 continue  # Where it is the first, nothing makes it late.
-            self.broker.append(partition, line.value, self.clock.ms, line.moves_clock_to)
+            self.broker.append(partition, line.value, self.time.ms, line.moves_clock_to)
             self.note(f"{partition}/{len(self.broker.log[partition]) - 1}: {(line.value or b'tombstone').decode()}")
 
     def add_partition(self) -> None:

@@ -17,7 +17,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from projector.adapters.kafka.outgoing import partitioner, reject_record, snapshot_record
 from projector.adapters.kafka.settings import DELIVERY_TIMEOUT_MS, KafkaSettings, producer_options
 from projector.adapters.kafka.source import offsets_of, require_member
-from projector.adapters.kafka.trouble import asking, effects
+from projector.adapters.kafka.trouble import asking, effects, made
 from projector.errors import Doubt, Unavailable
 from projector.ports import Change, Committed, Partition, Refused
 from projector.rules import Rules
@@ -50,15 +50,20 @@ class KafkaPublisher:
         self._transactional = settings.delivery == "exactly-once"
         self._producer: KafkaProducer | None = None
         """None from a doubt until `renew`."""
+        self._used = False
         self._partition_of = partitioner(1)
         self.renew()
 
     def renew(self) -> None:
-        """A new producer; one of the same transactional id is fenced, and what it left open aborted."""
+        """A new producer; one of the same transactional id is fenced, and what it left open aborted.
+
+        One that has not been used since it was made is kept: it has left nothing.
+        """
+        if self._producer is not None and not self._used:
+            return
         self._drop()
         where = self._settings.bootstrap_servers
-        with asking("publish", where):
-            producer = KafkaProducer(**producer_options(self._settings, self._transactional_id))
+        producer = made(KafkaProducer, producer_options(self._settings, self._transactional_id), "publish", where)
         try:
             with asking("begin to publish", where):
                 self._partition_of = partitioner(_partitions(producer, self._settings.output_topic))
@@ -68,7 +73,7 @@ class KafkaPublisher:
         except BaseException:
             _throw_away(producer)
             raise
-        self._producer = producer
+        self._producer, self._used = producer, False
 
     def publish(
         self,
@@ -84,6 +89,7 @@ class KafkaPublisher:
             raise Doubt("the producer was given up after a doubt; a new life has to renew it")
         if positions:
             require_member(group)
+        self._used = True
         try:
             with effects(f"publishing {len(changes)} snapshots and {len(rejects)} rejects"):
                 deliver = self._deliver_transaction if self._transactional else self._deliver_in_turn

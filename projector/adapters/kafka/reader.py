@@ -14,7 +14,7 @@ from kafka import KafkaConsumer, TopicPartition
 from projector.adapters.kafka.reading import ends_of
 from projector.adapters.kafka.settings import KafkaSettings, consumer_options
 from projector.adapters.kafka.source import POLL_MS, offsets_at, partitions_of, spans_of
-from projector.adapters.kafka.trouble import asking, reading
+from projector.adapters.kafka.trouble import asking, made, reading
 from projector.ports import Batch, Committed, Offset, Partition, Span
 
 
@@ -25,9 +25,8 @@ class TopicReader:
         """`records_max`: how many records a poll may bring."""
         self.topic = settings.input_topic
         self._where = settings.bootstrap_servers
-        with asking(f"read {self.topic}", self._where):
-            at_once = {} if records_max is None else {"max_poll_records": records_max}
-            self._consumer = KafkaConsumer(**consumer_options(settings) | at_once)
+        at_once = {} if records_max is None else {"max_poll_records": records_max}
+        self._consumer = made(KafkaConsumer, consumer_options(settings) | at_once, f"read {self.topic}", self._where)
         ends_of(self._consumer, self.topic)  # For its fast way of reading; the ends are those of the start.
         try:
             self._place(since)

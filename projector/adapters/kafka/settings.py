@@ -48,6 +48,7 @@ def consumer_options(settings: KafkaSettings) -> dict[str, Any]:
         "max_partition_fetch_bytes": 4 * MIB,
         "fetch_max_bytes": 32 * MIB,
         "receive_buffer_bytes": 2 * MIB,
+        "retry_backoff_ms": 50,  # Positions of a pending transaction are asked for again after so long.
         "metrics_enabled": False,  # We count ourselves, by batch.
         **_CONNECTION,
         **_extra_for(KafkaConsumer.DEFAULT_CONFIG, settings),

@@ -8,16 +8,18 @@ client's own positions and commits are never used to begin from.
 # mypy: disable-error-code="no-untyped-call"
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
+from kafka.errors import KafkaError
 from kafka.structs import MemberState
 
 from projector.adapters.kafka.reading import ends_of
 from projector.adapters.kafka.settings import TRANSACTION_TIMEOUT_MS, KafkaSettings, group_options
-from projector.adapters.kafka.trouble import asking, effects, reading
+from projector.adapters.kafka.trouble import asking, effects, made, reading
 from projector.errors import Doubt, Fenced, Unavailable, WrongInput
 from projector.ports import Batch, Committed, Offset, Partition, Span
 
@@ -34,10 +36,8 @@ class KafkaSource:
     def __init__(self, settings: KafkaSettings) -> None:
         self.topic = settings.input_topic
         self._where = settings.bootstrap_servers
-        with asking("read as a member of a group", self._where):
-            self._consumer = KafkaConsumer(
-                **group_options(settings), partition_assignment_strategy=[RangePartitionAssignor()]
-            )
+        options = group_options(settings) | {"partition_assignment_strategy": [RangePartitionAssignor()]}
+        self._consumer = made(KafkaConsumer, options, "read as a member of a group", self._where)
         self._ends = ends_of(self._consumer, self.topic)
         self._membership = _Membership(self._consumer)
         self._generation = 0
@@ -114,8 +114,8 @@ class KafkaSource:
             self._consumer.commit(offsets_of(self.topic, positions), timeout_ms=TRANSACTION_TIMEOUT_MS)
 
     def close(self) -> None:
-        """Leaves the group, so that others need not wait for the session to time out."""
-        with asking("leave the group", self._where):
+        """Leaves the group, if the broker can be told: else the others wait for the session to time out."""
+        with suppress(KafkaError):
             self._consumer.close(autocommit=False, timeout_ms=5000)
 
     def _batch(self, polled: Mapping[TopicPartition, list[Any]]) -> Batch:

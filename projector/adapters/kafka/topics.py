@@ -12,7 +12,7 @@ from kafka.errors import TopicAlreadyExistsError
 from msgspec import Struct
 
 from projector.adapters.kafka.settings import RECORD_BYTES_MAX, KafkaSettings, admin_options
-from projector.adapters.kafka.trouble import asking
+from projector.adapters.kafka.trouble import asking, made
 from projector.errors import Unavailable, WrongInput
 
 DAY_MS = 86_400_000
@@ -45,8 +45,7 @@ class KafkaTopics:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        with self._asking("connect"):
-            self._admin = KafkaAdminClient(**admin_options(settings))
+        self._admin = made(KafkaAdminClient, admin_options(settings), "connect", settings.bootstrap_servers)
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,11 @@
 """The clients' exceptions, translated where they leave the client: nothing further in knows `kafka.errors`."""
 
-from collections.abc import Iterator
+# kafka-python ships no types.
+# mypy: disable-error-code="no-untyped-call"
+
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from kafka.errors import (
     AuthorizationError,
@@ -23,6 +27,7 @@ from kafka.errors import (
     UnknownMemberIdError,
     UnsupportedCodecError,
 )
+from kafka.net.compat import KafkaNetClient
 
 from projector.errors import Doubt, Fenced, ProjectorError, Unavailable, WrongInput
 
@@ -37,6 +42,30 @@ _FENCED = (
 )
 _MOVED = (OffsetOutOfRangeError, LogTruncationError, NoOffsetForPartitionError)
 _NOT_LET_IN = (AuthorizationError, SaslAuthenticationFailedError)
+
+
+Client = TypeVar("Client")
+
+
+def made(client: Callable[..., Client], options: dict[str, Any], what: str, where: str) -> Client:
+    """A client that has found its broker; raises as `asking` does.
+
+    What the client had opened when it gives up is closed, for it leaves sockets and a thread behind: a service that
+    waits for its broker would sooner or later have no file to open left.
+    """
+    opened: list[KafkaNetClient] = []
+
+    def keep(*values: Any, **named: Any) -> KafkaNetClient:
+        opened.append(KafkaNetClient(*values, **named))
+        return opened[-1]
+
+    with asking(what, where):
+        try:
+            return client(**options, kafka_client=keep)
+        except BaseException:
+            for one in opened:
+                one.close()
+            raise
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -60,3 +62,15 @@ def new_publisher(settings: KafkaSettings) -> Iterator[Callable[..., KafkaPublis
     yield new
     for publisher in publishers:
         publisher.close()
+
+
+@pytest.fixture
+def nobody() -> Iterator[KafkaSettings]:
+    """Settings of a broker that is not there."""
+    from projector.adapters.kafka import KafkaSettings
+    from tests.services.process import free_port
+
+    yield KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}", extra={"bootstrap_timeout_ms": "300"})
+    with warnings.catch_warnings():  # The client does not close a socket that could not connect.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

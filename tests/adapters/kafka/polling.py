@@ -1,11 +1,18 @@
 """Polls sources until they have what a test waits for."""
 
+# kafka-python ships no types.
+# mypy: disable-error-code="no-untyped-call"
+
 import time
 from collections.abc import Callable
 from typing import Any
 
+from kafka import KafkaConsumer, TopicPartition
+
 from projector.adapters.kafka import KafkaSource
 from projector.ports import Batch
+from tests.services.process import wait_for
+from tests.services.topics import Topics
 
 DEADLINE_S = 20.0
 
@@ -46,3 +53,23 @@ def values(batches: list[Batch]) -> list[bytes | None]:
 def places(batches: list[Batch]) -> dict[int, int]:
     """The last `next` of each partition."""
     return {partition: place for batch in batches for partition, place in batch.next.items()}
+
+
+def published(kafka: Topics, topic: str) -> list[Any]:
+    """Every committed record, once no transaction is open in the topic.
+
+    A commit is answered before its marker is in each partition, and until then no reader sees what was committed.
+    """
+    committed = KafkaConsumer(bootstrap_servers=kafka.bootstrap, isolation_level="read_committed")
+    written = KafkaConsumer(bootstrap_servers=kafka.bootstrap, isolation_level="read_uncommitted")
+    try:
+        places = [TopicPartition(topic, partition) for partition in committed.partitions_for_topic(topic)]
+
+        def is_settled() -> bool:
+            return bool(committed.end_offsets(places) == written.end_offsets(places))
+
+        assert wait_for(is_settled, timeout_s=DEADLINE_S), f"a transaction stays open in {topic}"
+    finally:
+        committed.close()
+        written.close()
+    return kafka.read(topic)

@@ -17,7 +17,7 @@ from projector.ports import Change, Committed, Refused
 from projector.rules import Rules
 from projector.session import Session, evolve, new_session
 from projector.snapshot import headers_of, snapshot_of
-from tests.adapters.kafka.polling import begun, read_to_end
+from tests.adapters.kafka.polling import begun, published, read_to_end
 from tests.services.topics import Topics
 
 NewSource = Callable[..., KafkaSource]
@@ -64,12 +64,12 @@ def test_snapshots_rejects_and_positions_are_published_together(
 
     publisher.publish([change], [a_refusal(b"{")], {0: Committed(7, "mark")}, membership(source))
 
-    (snapshot,) = kafka.read(settings.output_topic)
+    (snapshot,) = published(kafka, settings.output_topic)
     assert change.session is not None
     assert snapshot.key == b"s1"
     assert snapshot.value == snapshot_of(change.session, Rules())
     assert snapshot.headers == headers_of(change.session, 2, Rules())
-    assert len(kafka.read(settings.rejects_topic)) == 1
+    assert len(published(kafka, settings.rejects_topic)) == 1
     assert source.committed([0, 1]) == {0: Committed(7, "mark")}
 
 
@@ -84,8 +84,8 @@ def test_nothing_of_a_publication_with_a_stale_generation_can_be_seen(
         publisher.publish([a_change("s1")], [a_refusal(b"{")], {0: Committed(7, "")}, stale)
     publisher.renew()
 
-    assert kafka.read(settings.output_topic) == []
-    assert kafka.read(settings.rejects_topic) == []
+    assert published(kafka, settings.output_topic) == []
+    assert published(kafka, settings.rejects_topic) == []
     assert len(kafka.read(settings.output_topic, isolation_level="read_uncommitted")) == 1
     assert source.committed([0]) == {}
 
@@ -100,7 +100,7 @@ def test_a_member_that_was_expelled_is_fenced(
         publisher.publish([a_change("s1")], [], {0: Committed(7, "")}, group)
     publisher.renew()
 
-    assert kafka.read(settings.output_topic) == []
+    assert published(kafka, settings.output_topic) == []
 
 
 @pytest.mark.parametrize("change", [{"generation_id": -1}, {"member_id": ""}, {"state": "<rebalancing>"}])
@@ -122,7 +122,7 @@ def test_a_second_publisher_of_the_same_id_fences_the_first(
         first.publish([a_change("old")], [], {}, None)
     second.publish([a_change("new")], [], {}, None)
 
-    assert [record.key for record in kafka.read(settings.output_topic)] == [b"new"]
+    assert [record.key for record in published(kafka, settings.output_topic)] == [b"new"]
 
 
 def test_after_a_doubt_nothing_is_published_until_it_is_renewed(
@@ -137,9 +137,22 @@ def test_after_a_doubt_nothing_is_published_until_it_is_renewed(
     first.renew()
     first.publish([a_change("s3")], [], {}, None)
 
-    assert [record.key for record in kafka.read(settings.output_topic)] == [b"s3"]
+    assert [record.key for record in published(kafka, settings.output_topic)] == [b"s3"]
     with pytest.raises(Fenced):
         second.publish([a_change("s4")], [], {}, None)
+
+
+def test_a_producer_that_was_not_used_yet_is_kept(new_publisher: NewPublisher) -> None:
+    publisher = new_publisher()
+    first = publisher._producer
+
+    publisher.renew()
+    kept = publisher._producer
+    publisher.publish([Change("s1", 1, None)], [], {}, None)
+    publisher.renew()
+
+    assert kept is first
+    assert publisher._producer not in (None, first)
 
 
 def test_positions_of_a_refused_publication_do_not_come_with_the_next(
@@ -186,7 +199,7 @@ def test_a_tombstone_has_no_value_and_says_its_revision(
 ) -> None:
     new_publisher().publish([Change("gone", 8, None), Change("lost", 9, None, merged_into="kept")], [], {}, None)
 
-    records = {record.key: record for record in kafka.read(settings.output_topic)}
+    records = {record.key: record for record in published(kafka, settings.output_topic)}
     gone, lost = dict(records[b"gone"].headers), dict(records[b"lost"].headers)
     assert records[b"gone"].value is None
     assert gone["projector.revision"] == b"8"
@@ -201,7 +214,7 @@ def test_a_reject_keeps_the_record_as_it_came_and_says_why_and_where_from(
 
     new_publisher().publish([], [a_refusal(b"{oops", raw_headers=trace)], {}, None)
 
-    (reject,) = kafka.read(settings.rejects_topic)
+    (reject,) = published(kafka, settings.rejects_topic)
     assert (reject.key, reject.value) == (b"k", b"{oops")
     assert reject.headers == [
         ("trace", b"x"),
@@ -222,7 +235,7 @@ def test_a_large_reject_is_cut_and_says_its_size(
 
     new_publisher().publish([], [a_refusal(whole), a_refusal(cut)], {}, None)
 
-    first, second = kafka.read(settings.rejects_topic)
+    first, second = published(kafka, settings.rejects_topic)
     assert first.value == whole
     assert REJECT + "truncated" not in dict(first.headers)
     assert second.value == cut[:65_536]
@@ -234,7 +247,7 @@ def test_a_hidden_reject_keeps_only_its_size_and_origin(
 ) -> None:
     new_publisher(hide_rejects=True).publish([], [a_refusal(b"secret", raw_headers=b"\x02\x02a\x02b")], {}, None)
 
-    (reject,) = kafka.read(settings.rejects_topic)
+    (reject,) = published(kafka, settings.rejects_topic)
     assert (reject.key, reject.value) == (None, b"")
     headers = dict(reject.headers)
     assert headers[REJECT + "truncated"] == b"6"
@@ -251,8 +264,8 @@ def test_snapshots_lie_where_kafkas_default_partitioner_puts_their_keys(
 
     new_publisher().publish([Change(key, 1, None) for key in keys], [], {}, None)
 
-    ours = {record.key: record.partition for record in kafka.read(settings.output_topic)}
-    assert ours == {record.key: record.partition for record in kafka.read(stock)}
+    ours = {record.key: record.partition for record in published(kafka, settings.output_topic)}
+    assert ours == {record.key: record.partition for record in published(kafka, stock)}
     assert set(ours.values()) == {0, 1, 2}
 
 
@@ -270,7 +283,7 @@ def test_a_snapshot_larger_than_the_topic_takes_is_no_doubt_that_would_be_tried_
         publisher.publish([large], [], {}, None)
     publisher.renew()
 
-    assert kafka.read(narrow) == []
+    assert published(kafka, narrow) == []
 
 
 def test_a_record_that_was_given_up_is_a_doubt_though_flush_is_content(
@@ -292,7 +305,7 @@ def test_a_record_that_was_given_up_is_a_doubt_though_flush_is_content(
     monkeypatch.undo()
     publisher.renew()
 
-    assert kafka.read(settings.output_topic) == []
+    assert published(kafka, settings.output_topic) == []
 
 
 def test_a_missing_topic_says_how_to_make_it(
@@ -313,10 +326,10 @@ def test_at_least_once_publishes_without_a_transaction_and_commits_with_the_sour
 
     publisher.publish([a_change("s1")], [a_refusal(b"{")], {1: Committed(9, "mark")}, group)
 
-    assert len(kafka.read(settings.output_topic)) == 1
-    assert len(kafka.read(settings.rejects_topic)) == 1
+    assert len(published(kafka, settings.output_topic)) == 1
+    assert len(published(kafka, settings.rejects_topic)) == 1
     assert source.committed([0, 1]) == {1: Committed(9, "mark")}
-    (snapshot,) = kafka.read(settings.output_topic)
+    (snapshot,) = published(kafka, settings.output_topic)
     assert snapshot.offset == 0
 
 
@@ -333,4 +346,4 @@ def test_at_least_once_does_not_commit_for_a_stale_generation(
         )
 
     assert source.committed([0, 1]) == {}
-    assert len(kafka.read(settings.output_topic)) == 1
+    assert len(published(kafka, settings.output_topic)) == 1

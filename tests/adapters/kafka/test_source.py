@@ -1,5 +1,6 @@
 # kafka-python ships no types.
 # mypy: disable-error-code="no-untyped-call"
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,7 +14,6 @@ from projector.adapters.kafka import source as module
 from projector.errors import Doubt, Fenced, Unavailable, WrongInput
 from projector.ports import Batch, Committed, Span
 from tests.adapters.kafka.polling import assigned, begun, places, poll_until, read_to_end, values
-from tests.services.process import free_port
 from tests.services.topics import Topics
 
 NewSource = Callable[..., KafkaSource]
@@ -360,8 +360,10 @@ def test_a_missing_topic_says_how_to_make_it(
         source.partitions()
 
 
-def test_a_broker_that_is_not_there_is_unavailable() -> None:
-    nobody = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}", extra={"bootstrap_timeout_ms": "300"})
+def test_a_broker_that_is_not_there_is_unavailable_and_leaves_no_thread(nobody: KafkaSettings) -> None:
+    before = threading.active_count()
 
-    with pytest.raises(Unavailable, match=r"127\.0\.0\.1"):
+    with pytest.raises(Unavailable, match=nobody.bootstrap_servers):
         KafkaSource(nobody)
+
+    assert threading.active_count() == before

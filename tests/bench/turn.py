@@ -1,0 +1,99 @@
+"""Where the microseconds of one worker go: the steps of its turns, in this process, under a stopwatch."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from projector.adapters.kafka import KafkaPublisher, KafkaSource
+from projector.life import Start
+from projector.service import WallClock, check, kafka_settings, store
+from projector.worker import Worker
+from projector.worker import World as Wiring
+from tests.bench.results import Numbers, Result, Row
+from tests.bench.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from tests.bench.options import Options
+    from tests.bench.world import Pipeline, World
+
+STEPS = {
+    "projector.adapters.kafka.source:KafkaSource.poll": "poll",
+    "projector.turn:read": "read: the rest",
+    "projector.reading:decode": "read: decode",
+    "projector.reading:attributes_too_large": "read: check attributes",
+    "projector.reading:enrich": "read: enrich",
+    "projector.reading:route": "read: route",
+    "projector.drafting:Drafting.draft": "draft: the rest",
+    "projector.adapters.redis:RedisStore.load": "draft: load",
+    "projector.adapters.redis:decode_track": "draft: decode tracks",
+    "projector.drafting:fold": "draft: fold",
+    "projector.drafting:fold_visits": "draft: fold visits",
+    "projector.adapters.redis:RedisStore.claim_short_ids": "draft: claim short ids",
+    "projector.saving:Saving.save": "save: the rest",
+    "projector.saving:next_due": "save: next deadline",
+    "projector.adapters.redis:RedisStore.save": "save: request and script",
+    "projector.adapters.redis:encode_track": "save: encode tracks",
+    "projector.turn:Turn.run": "turn: the rest",
+    "projector.adapters.redis:RedisStore.release_short_ids": "turn: release short ids",
+    "projector.adapters.kafka.publisher:KafkaPublisher.publish": "publish: the rest",
+    "projector.adapters.kafka.publisher:snapshot_record": "publish: encode snapshots",
+    "kafka:KafkaProducer.send": "publish: send",
+    "kafka:KafkaProducer.flush": "publish: flush",
+    "kafka:KafkaProducer.send_offsets_to_transaction": "publish: offsets",
+    "kafka:KafkaProducer.commit_transaction": "publish: commit",
+}
+
+
+def bench(world: World, options: Options) -> Result:
+    topic = world.topic_with(options.work)
+    watch = Stopwatch()
+    with watch.on(STEPS):
+        totals = _work(world.pipeline(topic), options.events)
+    rows = [Row(step, [_numbers(watch, step, options.events)]) for step in STEPS.values() if watch.calls[step]]
+    rows.append(Row("other threads", [{"cpu_us": totals["cpu_us"] - sum(row.median["cpu_us"] for row in rows)}]))
+    rows.append(Row("all", [totals]))
+    return Result("turn", "where the time of one worker goes, µs an event", rows)
+
+
+def _numbers(watch: Stopwatch, step: str, events: int) -> Numbers:
+    return {
+        "cpu_us": watch.cpu_s(step) / events * 1e6,
+        "wall_us": watch.wall_s(step) / events * 1e6,
+        "calls": watch.calls[step],
+    }
+
+
+def _work(pipeline: Pipeline, events: int) -> Numbers:
+    """As a worker process does it; from when it reads until all is committed."""
+    config, rules, settings = pipeline.config, pipeline.config.rules(), kafka_settings(pipeline.config)
+    source = KafkaSource(settings)
+    publisher = KafkaPublisher(settings, rules, transactional_id=config.group_id, commit=source.commit)
+    tracks = store(config, check(config))
+    worker = Worker(
+        Wiring(
+            source, tracks, publisher, WallClock(), rules, Start(config.start, config.on_gap), config.cache_tracks_max
+        )
+    )
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(0.0005)
+    gc.collect()
+    gc.freeze()
+    try:
+        while worker.life is None:
+            worker.step()
+        cpu, wall, done, turns = time.process_time(), time.perf_counter(), 0, 0
+        while done < events:
+            step = worker.step()
+            if step is not None and step.records:
+                done, turns = done + step.records, turns + 1
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    finally:
+        sys.setswitchinterval(interval)
+        gc.unfreeze()
+        source.close()
+        publisher.close()
+        tracks.close()
+    return {"cpu_us": cpu / events * 1e6, "wall_us": wall / events * 1e6, "calls": turns}
