@@ -13,6 +13,7 @@ from projector.ports import NO_CLOCK, Partition, Publisher, Source
 from projector.rules import Rules
 from projector.session import is_published
 from projector.snapshot import snapshot_of
+from projector.turn import Done
 from projector.worker import Worker, World
 
 OUTPUT_CHUNK = 1000
@@ -53,18 +54,21 @@ class Replay:
 
         `on_progress` is told how many records each turn read.
         """
-        partitions = self._source.partitions()
-        at_end: frozenset[Partition] = frozenset()
-        while len(at_end) < len(partitions):
-            done = self._worker.step()
-            if done is not None:
-                on_progress(done.records)
-                at_end = self._worker.at_end
+        for done in self.steps():
+            on_progress(done.records)
         clocks = [mark.clock for mark in self.life.marks.values() if mark.clock is not None]
         self._clock.ms = max([*clocks, *([] if as_of is None else [as_of])], default=NO_CLOCK)
         self._worker.step()
         while not self.life.is_quiet:
             self._worker.step()
+
+    def steps(self) -> Iterator[Done]:
+        """Read to the end, a turn at a time."""
+        partitions = self._source.partitions()
+        while len(self._worker.at_end) < len(partitions):
+            done = self._worker.step()
+            if done is not None:
+                yield done
 
     @property
     def life(self) -> Life:

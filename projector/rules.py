@@ -69,7 +69,23 @@ def target_of(rules: tuple[AttributeRule, ...], name: str, session_type: str | N
     """Which session attribute an event attribute goes to and whether that is a list; None when it is dropped."""
     if not rules:
         return name, False
+    rule = _rule(rules, name, session_type)
+    return None if rule is None or rule.drop else (rule.to.replace("{name}", name), rule.list)
+
+
+def rule_of(rules: tuple[AttributeRule, ...], name: str, session_type: str | None) -> str:
+    """Which rule decides about an event attribute, in words."""
+    rule = _rule(rules, name, session_type)
+    if rule is None:
+        return "dropped: no rule matches"
+    number = f"rule {rules.index(rule) + 1} ({rule.match})"
+    if rule.drop:
+        return f"dropped by {number}"
+    return f"{'into the list' if rule.list else 'to'} {rule.to.replace('{name}', name)} by {number}"
+
+
+def _rule(rules: tuple[AttributeRule, ...], name: str, session_type: str | None) -> AttributeRule | None:
     for rule in rules:
         if (not rule.types or session_type in rule.types) and _pattern(rule.match).match(name):
-            return None if rule.drop else (rule.to.replace("{name}", name), rule.list)
+            return rule
     return None

@@ -15,7 +15,6 @@ from projector import deadlines
 from projector.decode import Rejected
 from projector.drafting import UNWRITTEN, Draft, Drafting
 from projector.enrich.event import Places
-from projector.ledger import Mark
 from projector.life import Life, catch_up
 from projector.ports import (
     NO_CLOCK,

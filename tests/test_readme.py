@@ -16,7 +16,7 @@ from tests.cli import projector
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-TYPED = [line.split("#")[0] for block in BLOCKS for line in block.splitlines() if "─" not in line and "│" not in line]
+TYPED = [line.split("#")[0] for block in BLOCKS for line in block.splitlines() if not line.startswith(" ")]
 COMMANDS = {command.callback.__name__ for command in app.registered_commands if command.callback is not None}
 
 

@@ -192,6 +192,12 @@ class RedisStore:
             with translated(self._where):
                 self._release.run(self._reader, [f"{self._namespace}:short"], [part for pair in held for part in pair])
 
+    def holder_of(self, short_id: str) -> str | None:
+        """The id of the session that has a short id."""
+        with translated(self._where):
+            found = self._reader.execute_command("HGET", f"{self._namespace}:short", short_id)
+        return None if found is None else found.decode()
+
     def short_ids_taken(self) -> int:
         with translated(self._where):
             return int(self._reader.execute_command("HLEN", f"{self._namespace}:short")) // 2

@@ -7,6 +7,8 @@ import typer
 
 from projector import __version__, exits
 from projector.cli.doctor import doctor
+from projector.cli.explain import explain
+from projector.cli.inspect import inspect
 from projector.cli.replay import replay
 from projector.cli.run import run
 from projector.cli.schemas import schemas
@@ -37,7 +39,7 @@ def _root(
     pass
 
 
-for command in (run, replay, doctor, schemas):
+for command in (run, replay, inspect, explain, doctor, schemas):
     app.command()(command)
 
 

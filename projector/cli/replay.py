@@ -1,15 +1,13 @@
 """`projector replay`: files or a topic, through the embedded store, to sessions."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from projector import exits, logs
 from projector.adapters.embedded import EmbeddedStore
@@ -17,6 +15,7 @@ from projector.adapters.file import BATCH_LINES_MAX, FileSource
 from projector.adapters.file_output import STDOUT, Output, ReplayPublisher, check_outputs
 from projector.adapters.kafka import TopicReader
 from projector.cli import options
+from projector.cli.progress import progress
 from projector.config import Config, load
 from projector.dates import parse_time
 from projector.errors import WrongInput
@@ -83,7 +82,7 @@ def replay(
             places=settings.places(),
             started_at=time.time_ns() // 1_000_000,
         )
-        with _progress(source) as advance:
+        with progress(source.progress) as advance:
             run.run(as_of=moment, on_progress=advance)
         if not every_change:
             for snapshot in run.sessions():
@@ -124,32 +123,6 @@ def _topic_of(source: FileSource | TopicReader) -> Callable[[Any], str]:
     if isinstance(source, FileSource):
         return source.name_of
     return lambda _record: source.topic
-
-
-@contextmanager
-def _progress(source: FileSource | TopicReader) -> Iterator[Callable[[int], None]]:
-    """On a terminal: how far it is, records a second, time left; nothing in a pipe."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[records]:,} records, {task.fields[rate]:,.0f}/s"),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("replays", total=None, records=0, rate=0.0)
-        records, began = 0, time.monotonic()
-
-        def advance(count: int) -> None:
-            nonlocal records
-            records += count
-            at, total = source.progress()
-            rate = records / max(time.monotonic() - began, 1e-3)
-            bar.update(task, completed=at, total=total, records=records, rate=rate)
-
-        yield advance
 
 
 # The ledger.

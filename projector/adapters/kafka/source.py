@@ -14,7 +14,7 @@ from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import MemberState
 
 from projector.adapters.kafka.reading import ends_of
@@ -25,6 +25,9 @@ from projector.ports import Batch, Committed, Offset, Partition, Span
 
 POLL_MS = 100
 """So long a poll waits for records: deadlines and signals are seen at least this often."""
+
+JOIN_MS = 1000
+"""So long a poll waits for the other members during a rebalance, in which there is nothing else to do."""
 
 COMMITTED_TIMEOUT_MS = TRANSACTION_TIMEOUT_MS + 15_000
 """A dead producer's transaction is aborted by the broker, which looks for them every 10 s by default."""
@@ -53,14 +56,15 @@ class KafkaSource:
             raise
 
     def poll(self) -> Batch:
-        """Waits at most `POLL_MS`. After whatever it raises, `begin_at` has to be called again.
+        """Waits at most `POLL_MS`, in a rebalance `JOIN_MS`. After whatever it raises, `begin_at` has to be called again.
 
         Raises `Doubt` where the log moved under us or the group no longer counts us in.
         """
         try:
             with reading(self.topic):
-                self._keep_joining()
-                polled = self._consumer.poll(timeout_ms=POLL_MS)
+                self._join()
+                is_new = self._membership.changes != self._generation
+                polled = {} if is_new else self._consumer.poll(timeout_ms=POLL_MS)
             if self._membership.changes != self._generation:
                 self._generation = self._membership.changes
                 self._next = {}
@@ -138,15 +142,19 @@ class KafkaSource:
             group=group,
         )
 
-    def _keep_joining(self) -> None:
-        """Goes on with a rebalance that the last poll had no time to finish.
+    def _join(self) -> None:
+        """Joins the group where that is due, and waits for it longer than a poll does.
 
-        One that began because the topic's metadata had changed is else forgotten in the middle: the client takes the
-        metadata for handled once it has assigned by it, and stays outside of the group without a heartbeat for ever.
+        The client throws the outcome of a join away that comes between two polls, joins again, and as the leader so
+        begins another rebalance. And it forgets one that began because the topic's metadata had changed, once it has
+        assigned by it: such a member would stay outside of the group, without a heartbeat, for ever.
         """
         coordinator = self._consumer._coordinator  # noqa: SLF001
         if coordinator.rejoining:
             coordinator.request_rejoin()
+        if coordinator.need_rejoin():
+            with suppress(KafkaTimeoutError):
+                coordinator.ensure_active_group(timeout_ms=JOIN_MS)
 
     def _hold(self) -> None:
         """Nothing is read until `begin_at`: what this poll had taken from the client is lost to us."""

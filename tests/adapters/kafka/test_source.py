@@ -213,17 +213,24 @@ def test_records_fetched_before_a_rebalance_are_not_delivered_after_it(
     assert not any(batch.records for batch in after)
 
 
-def test_a_rebalance_that_takes_longer_than_a_poll_is_finished(
+def test_a_rebalance_that_takes_longer_than_a_poll_waits_is_finished(
     kafka: Topics, settings: KafkaSettings, new_source: NewSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = new_source(msgspec.structs.replace(settings, extra={"metadata_max_age_ms": 200}))
-    begun(source)
-    monkeypatch.setattr(module, "POLL_MS", 1)
+    watchful = msgspec.structs.replace(settings, extra={"metadata_max_age_ms": 200})
+    one, other = new_source(watchful), new_source(watchful)
+    assigned(one)
+    poll_until(one, lambda batch: len(other.poll().assigned) == len(batch.assigned) == 1)
+    monkeypatch.setattr(module, "POLL_MS", 20)
+    monkeypatch.setattr(module, "JOIN_MS", 20)
 
     kafka.add_partitions(settings.input_topic, 5)
-    batches = poll_until(source, lambda batch: len(batch.assigned) == 5)
+    poll_until(one, lambda batch: not batch.assigned)
+    waiting = [one.poll() for _ in range(10)]
+    monkeypatch.undo()
+    joined = poll_until(one, lambda batch: len(other.poll().assigned) + len(batch.assigned) == 5)
 
-    assert batches[-1].generation > batches[0].generation
+    assert not any(batch.assigned for batch in waiting)
+    assert joined[-1].assigned
 
 
 def test_a_partition_that_is_not_ours_cannot_be_begun(new_source: NewSource) -> None:
