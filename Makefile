@@ -10,7 +10,7 @@ PYTEST_OPTIONS ?= -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=tr
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down fmt fmt-check lint types unit services build lock clean
+.PHONY: help demo test bench bench-peer up down fmt fmt-check lint types unit services build lock clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name does; do \
@@ -25,6 +25,12 @@ demo: .venv/ready ## A log of generated journeys into sessions, in memory: the r
 
 test: fmt-check lint types services ## All checks: format, lint, types, and every test with a real Kafka and a real Redis
 	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_OPTIONS)
+
+bench: services ## What it costs, in short: 100,000 events, one round; `python -m tests.bench --help` has the long form
+	$(BIN)/python -m tests.bench all --events 100000 --rounds 1
+
+bench-peer: services ## The same work on Kafka Streams, which Maven builds, beside ours
+	$(BIN)/python -m tests.bench peer
 
 up: .venv/ready ## The real pipeline on this machine: Kafka, Redis, `projector run` and a feed of journeys
 	@$(BIN)/python -m tests.services up
@@ -64,7 +70,7 @@ LOCK = .work/lock/bin/uv pip compile --quiet --upgrade --universal --python-vers
 	--custom-compile-command 'make lock'
 
 clean: ## Remove what was made here, but not a pipeline that is up
-	rm -rf .venv .work/demo .work/lock .work/tests dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .work/bench .work/demo .work/lock .work/tests dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/ready: tests/requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed: install it, or name it: make PYTHON=...' >&2; exit 1; }

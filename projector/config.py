@@ -25,6 +25,7 @@ from projector.settings import SETTINGS, WrongValueError
 
 PREFIX = "PROJECTOR_"
 FILE = "projector.toml"
+PORT_MAX = 65_535
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -201,6 +202,8 @@ def _together(values: Mapping[str, Any]) -> list[str]:
         problems.append(
             f"`input_topic`, `output_topic` and `rejects_topic` are {', '.join(topics)}: expected three topics"
         )
+    if values["metrics_port"] and values["metrics_port"] + values["workers"] - 1 > PORT_MAX:
+        problems.append(f"`metrics_port` is {values['metrics_port']} and `workers` {values['workers']}: expected a port each")
     for name in ("timeout_web", "timeout_app"):
         if values["retention"] and values["retention"] < values[name]:
             problems.append(f"`retention` is shorter than `{name}`: sessions would be forgotten before they end")

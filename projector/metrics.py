@@ -33,8 +33,17 @@ TURN_SECONDS = Histogram(
 
 
 def serve(port: int) -> None:
-    """Answer on this port in a thread of its own."""
-    start_http_server(port)
+    """Answer on this port in a thread of its own.
+
+    Raises:
+        WrongInput: somebody else has the port, or we may not have it.
+    """
+    try:
+        start_http_server(port)
+    except OSError as error:
+        raise WrongInput(
+            f"metrics_port: port {port} cannot be listened on ({error.strerror}); free it, or set another"
+        ) from error
 
 
 def count_turn(done: Done, life: Life, seconds: float) -> None:

@@ -85,6 +85,8 @@ class MemoryPublisher:
         self.revisions: dict[str, list[int]] = {}
         self.sessions: dict[str, Session] = {}
         self.rejects: list[Refused] = []
+        self.merged: dict[str, str] = {}
+        """Withdrawn ids, to the id that their tombstone names."""
 
     def publish(
         self,
@@ -96,6 +98,7 @@ class MemoryPublisher:
         for change in changes:
             if change.session is None:
                 self.values.pop(change.session_id, None)
+                self.merged[change.session_id] = change.merged_into or ""
             else:
                 self.values[change.session_id] = snapshot_of(change.session, self.rules)
             self.revisions.setdefault(change.session_id, []).append(change.revision)
@@ -115,6 +118,7 @@ class Played(Struct):
     values: dict[str, bytes]
     revisions: dict[str, list[int]]
     rejects: list[Refused]
+    merged: dict[str, str]
     worker: Worker
 
 
@@ -133,4 +137,4 @@ def play(
     worker.step()
     while worker.life is None or not worker.life.is_quiet:
         worker.step()
-    return Played(publisher.values, publisher.revisions, publisher.rejects, worker)
+    return Played(publisher.values, publisher.revisions, publisher.rejects, publisher.merged, worker)

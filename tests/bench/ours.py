@@ -73,9 +73,10 @@ def projector(
     process = pipeline.start("--until-end", "--workers", str(workers))
     progress = done or (lambda: sum(world.committed(group).values()) - before)
     numbers = course(world, process, events, progress, reads)
-    code = process.wait(timeout_s=STALL_S)
+    code, ended_at = process.wait(timeout_s=STALL_S), time.time()
     if code:
         raise ServiceError(f"projector run ended with {code}: {process.last_words()}")
+    numbers["ended_after_s"] = ended_at - min(begin.at for begin in reads(process.log.read_text()).values())
     found = outcome(world.bootstrap, pipeline.config.output_topic)
     if is_checked and found.events != events:
         raise ServiceError(f"{events} events went in, but the last snapshots count {found.events}")

@@ -71,6 +71,10 @@ class Pipeline:
         self.config: Config = load(environment=settings)
         self._started = 0
 
+    def with_settings(self, settings: Mapping[str, str]) -> Pipeline:
+        """The same topics, group and namespace."""
+        return Pipeline({**self.settings, **settings}, self._home / f"with-{uuid.uuid4().hex[:6]}")
+
     def create_topics(self) -> None:
         with KafkaTopics(kafka_settings(self.config)) as topics:
             topics.create(input_partitions=PARTITIONS)

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from projector.ports import NO_CLOCK
 from tests.oracle.times import format_ms, parse_ms
@@ -34,6 +35,8 @@ class Line(Struct):
     value: bytes | None
     moves_clock_to: int = NO_CLOCK
     """The event time, where it moves the partition clock."""
+    is_ordered: bool = False
+    """Which visits there are follows log order (contract §8.1): a visitor's records stay in one partition."""
 
 
 class Journeys:
@@ -84,7 +87,7 @@ class Journeys:
         if self._dice.random() < 0.2:
             event = {**event, "eventType": "Heartbeat"}
             del event["webEvent"]
-        return _line(customer, event, at)
+        return replace(_line(customer, event, at), is_ordered=True)
 
     def _heartbeat(self, at: int) -> Line:
         session = self._some_web()
@@ -150,6 +153,24 @@ class Journeys:
         ago = at - LONG_AGO
         event = self._event("WebEvent", ago, {"id": session, "type": "web"}, webEvent={"eventName": "page_viewed"})
         return _line(session, event, ago)
+
+
+def visited(session: str, event_id: str, at: int) -> Line:
+    event = {"id": event_id, "eventType": "WebEvent", "createdDate": format_ms(at)}
+    event |= {"session": {"id": session, "type": "web"}, "webEvent": {"eventName": "page_viewed"}}
+    return _line(session, event, at)
+
+
+def heartbeat(session: str, at: int) -> Line:
+    event = {"eventType": "Heartbeat", "createdDate": format_ms(at), "session": {"id": session}}
+    return _line(session, event, at)
+
+
+def talk(conversation: str, participant: str, at: int, named: str | None = None) -> Line:
+    body = {"eventTime": at, "participantId": participant, "mediaType": "MESSAGE"}
+    context: Json = {} if named is None else {"journeyContext": {"sessionId": named}}
+    topic = f"v2.detail.events.conversation.{conversation}.customer.start"
+    return _line(conversation, {"topicName": topic, "eventBody": {**body, **context}}, at)
 
 
 def _line(key: str, event: Json, at: int) -> Line:

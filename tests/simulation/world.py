@@ -12,7 +12,7 @@ from projector.worker import Worker
 from projector.worker import World as Ports
 from tests.simulation.actors import Actor
 from tests.simulation.broker import Broker
-from tests.simulation.journeys import BASE, LONG_AGO, PASSING, Journeys
+from tests.simulation.journeys import BASE, LONG_AGO, PASSING, Journeys, Line
 from tests.simulation.kafka import SimClock, SimPublisher, SimSource, SimTime
 from tests.simulation.plan import Plan
 from tests.simulation.store import Nodes, SimStore
@@ -131,12 +131,20 @@ class SimWorld:
         for _ in range(self.dice.randint(1, 4)):
             self.time.ms += self.dice.choice(PASSING)
             line = self.journeys.next(self.time.ms)
-            partitions = len(self.broker.log)
-            partition = sum(line.key.encode()) % partitions if self.plan.keyed else self.dice.randrange(partitions)
+            partition = self._partition_of(line)
             if not self.broker.log[partition] and line.moves_clock_to < BASE - LONG_AGO // 2:
                 continue  # Where it is the first, nothing makes it late.
-            self.broker.append(partition, line.value, self.time.ms, line.moves_clock_to)
-            self.note(f"{partition}/{len(self.broker.log[partition]) - 1}: {(line.value or b'tombstone').decode()}")
+            self.append(partition, line)
+
+    def _partition_of(self, line: Line) -> int:
+        if line.is_ordered:
+            return sum(line.key.encode()) % self.plan.partitions
+        partitions = len(self.broker.log)
+        return sum(line.key.encode()) % partitions if self.plan.keyed else self.dice.randrange(partitions)
+
+    def append(self, partition: int, line: Line) -> None:
+        self.broker.append(partition, line.value, self.time.ms, line.moves_clock_to)
+        self.note(f"{partition}/{len(self.broker.log[partition]) - 1}: {(line.value or b'tombstone').decode()}")
 
     def add_partition(self) -> None:
         if len(self.broker.log) < PARTITIONS_MAX:

@@ -1,0 +1,155 @@
+"""Short histories, and one trouble at every boundary of the worker that lives through them: nothing is left to chance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from random import Random
+
+from msgspec import Struct
+
+from tests.simulation.journeys import BASE, MINUTE, Line, heartbeat, talk, visited
+from tests.simulation.plan import Plan
+from tests.simulation.run import Verdict, calm, failures, verdict_of
+from tests.simulation.wire import Trouble
+from tests.simulation.world import SimWorld
+
+FAR = 150
+"""Boundaries that are enough for a worker to read and publish a short history."""
+
+
+class History(Struct, frozen=True):
+    name: str
+    plan: Plan
+    lines: tuple[tuple[int, Line], ...]
+    """(partition, record)."""
+
+
+HISTORIES = (
+    History(
+        "one session ends",
+        Plan(partitions=1, workers=2, links=False),
+        (
+            (0, visited("web-0", "first", BASE)),
+            (0, Line("web-0", b"{")),
+            (0, visited("web-0", "second", BASE + MINUTE)),
+            (0, visited("web-1", "third", BASE + 32 * MINUTE)),
+        ),
+    ),
+    History(
+        "a conversation in another shard and partition",
+        Plan(partitions=2, shards=2, workers=2),
+        (
+            (0, visited("web-0", "first", BASE)),
+            (1, talk("conv-1", "p1", BASE + 1, named="web-0")),
+            (1, talk("conv-1", "p2", BASE + 2)),
+        ),
+    ),
+    History(
+        "one session in two partitions",
+        Plan(partitions=2, workers=2, keyed=False),
+        (
+            (0, visited("web-0", "first", BASE)),
+            (1, heartbeat("web-0", BASE + MINUTE)),
+            (1, visited("web-0", "second", BASE + 40 * MINUTE)),
+        ),
+    ),
+)
+
+
+def _crash(world: SimWorld) -> None:
+    world.crash(0)
+
+
+def _not_done(world: SimWorld) -> None:
+    world.processes[0].wire.trouble = Trouble.NOT_DONE
+
+
+def _answer_lost(world: SimWorld) -> None:
+    world.processes[0].wire.trouble = Trouble.ANSWER_LOST
+
+
+def _hangs(world: SimWorld) -> None:
+    world.processes[0].wire.trouble = Trouble.HANGS
+
+
+def _rebalance(world: SimWorld) -> None:
+    world.rebalance(without=world.processes[0].actor.name)
+
+
+def _zombie(world: SimWorld) -> None:
+    """It stands still, another takes over and lets the ends come; then it wakes."""
+    world.processes[0].paused = True
+    world.rebalance(without=world.processes[0].actor.name)
+    world.run(1, FAR)
+    world.time.ms += 31 * MINUTE
+    world.run(1, FAR)
+
+
+def _crash_and_loss(world: SimWorld) -> None:
+    world.nodes.nodes[0].lose(1)
+    world.facts.store_lost = True
+    world.crash(0)
+
+
+def _loss_of_all(world: SimWorld) -> None:
+    for node in world.nodes.nodes:
+        node.lose(100)
+    world.facts.store_lost = True
+
+
+def _wipe(world: SimWorld) -> None:
+    for node in world.nodes.nodes:
+        node.wipe(restarts=False)
+    world.facts.store_lost = True
+
+
+TROUBLES: dict[str, Callable[[SimWorld], None]] = {
+    "crash": _crash,
+    "not done": _not_done,
+    "answer lost": _answer_lost,
+    "hangs": _hangs,
+    "rebalance": _rebalance,
+    "zombie": _zombie,
+    "crash, and the store loses its last write": _crash_and_loss,
+    "the store loses its last writes": _loss_of_all,
+    "the store is wiped": _wipe,
+}
+
+
+def every_crash_point(history: History, trouble: str, first: int = 1) -> Iterator[tuple[int, Verdict]]:
+    """(boundary, what came of it), until the history is over before the trouble comes."""
+    at = first
+    while True:
+        world = _world(history)
+        is_over = False
+
+        def live(world: SimWorld, at: int = at) -> list[str]:
+            nonlocal is_over
+            world.run(0, at)
+            is_over = _is_through(world)
+            TROUBLES[trouble](world)
+            world.run(0, FAR)
+            return failures(world) or calm(world)
+
+        yield at, verdict_of(world, live)
+        if is_over:
+            return
+        at += 1
+
+
+def _world(history: History) -> SimWorld:
+    world = SimWorld(history.plan, Random(7))
+    name = world.processes[0].actor.name
+    world.broker.assign({name: tuple(range(history.plan.partitions)), world.processes[1].actor.name: ()})
+    for partition, line in history.lines:
+        world.append(partition, line)
+    world.time.ms = BASE + 45 * MINUTE
+    return world
+
+
+def _is_through(world: SimWorld) -> bool:
+    worker = world.processes[0].worker
+    life = worker.life if worker is not None else None
+    if life is None:
+        return False
+    return life.is_quiet and all(life.committed.get(one, 0) == len(held) for one, held in enumerate(world.broker.log))
