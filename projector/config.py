@@ -203,7 +203,9 @@ def _together(values: Mapping[str, Any]) -> list[str]:
             f"`input_topic`, `output_topic` and `rejects_topic` are {', '.join(topics)}: expected three topics"
         )
     if values["metrics_port"] and values["metrics_port"] + values["workers"] - 1 > PORT_MAX:
-        problems.append(f"`metrics_port` is {values['metrics_port']} and `workers` {values['workers']}: expected a port each")
+        problems.append(
+            f"`metrics_port` is {values['metrics_port']} and `workers` {values['workers']}: expected a port each"
+        )
     for name in ("timeout_web", "timeout_app"):
         if values["retention"] and values["retention"] < values[name]:
             problems.append(f"`retention` is shorter than `{name}`: sessions would be forgotten before they end")

@@ -17,15 +17,13 @@ from projector.track import SWEEP_SLACK, Due, Track, is_swept, next_due
 Moved = tuple[TrackKey, Token, Due, Due | None]
 
 
-def is_to_publish(session: Session, only_due: Due | None, rules: Rules) -> bool:
-    """Whether a touched session is published; one that is only due, just if it ended by the deadline that fired.
+def is_to_publish(session: Session, fired: Due, rules: Rules) -> bool:
+    """Whether a session ended by the deadline that fired, or after it.
 
     Its end may have been saved and not published before; what fires after the end is the sweep.
     """
-    if only_due is None:
-        return True
     timeout = rules.timeout_of(type_of(session))
-    return session.expired and timeout is not None and only_due.at <= last_activity(session) + timeout
+    return session.expired and timeout is not None and fired.at <= last_activity(session) + timeout
 
 
 def dealt_with(

@@ -386,15 +386,16 @@ class Drafting:
     def shown(self, draft: Draft, key: TrackKey) -> list[Session]:
         """The sessions of a track whose home is here that are to be published."""
         track = self._track(key)
-        only_due = draft.due.get(key) if key not in draft.accounts and key not in draft.noted else None
-        everything = track.visits is None or key in draft.noted
+        due = draft.due.get(key)
+        is_only_due = due is not None and key not in draft.accounts and key not in draft.noted
+        everything = not is_only_due and (track.visits is None or key in draft.noted)
         return [
             session
             for session in track.sessions
             if is_published(session)
             and (
-                (everything and only_due is None)
+                everything
                 or session.id in draft.shown
-                or (only_due is not None and is_to_publish(session, only_due, self._rules))
+                or (due is not None and is_to_publish(session, due, self._rules))
             )
         ]

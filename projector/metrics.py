@@ -2,6 +2,7 @@
 
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
+from projector.errors import WrongInput
 from projector.ledger import Ledger
 from projector.life import Life
 from projector.turn import Done

@@ -124,7 +124,7 @@ class Write(Struct):
     """Key, the token it was folded from (None: it was not there), and the new track; None: compare only."""
     due: list[tuple[TrackKey, Due | None, Due | None]] = []
     """Deadlines that come with the tracks above: key, the entry that goes (where it was another partition's), and the
-    one that is set in its place, whatever time stood there."""
+    one that is set. An earlier one that is there stays: what ended by it may not be published yet."""
     notes: list[tuple[Partition, TrackKey]] = []
     """Tracks that the owner of their home partition is to publish."""
     clear_notes: list[tuple[Partition, TrackKey, Token]] = []

@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from tests.services.kafka import Kafka
@@ -42,6 +43,9 @@ _NEEDS_SERVICES = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # How long an example takes on a busy machine is no promise of any test.
+    hypothesis.settings.register_profile("projector", deadline=None)
+    hypothesis.settings.load_profile("projector")
     config.addinivalue_line("markers", "services: needs a broker or a Redis; set for every test that asks for one")
     # kafka-python reads its schemas in a way that Python 3.11 and 3.12 warn of, and 3.13 no longer does.
     config.addinivalue_line("filterwarnings", "ignore:(open|read)_text is deprecated:DeprecationWarning")

@@ -39,16 +39,22 @@ def envelope(event_type: str, event_id: str | None, ms: int, /, **members: Any) 
     return {**named, "eventType": event_type, "createdDate": text_of(ms), "session": {"id": "s-1"}} | members
 
 
-def web(event_id: str, ms: int = 0, *, name: str | None = "page_viewed", about: Json | None = None, **payload: Any) -> Json:
+def web(
+    event_id: str, ms: int = 0, *, name: str | None = "page_viewed", about: Json | None = None, **payload: Any
+) -> Json:
     """A web event; `about` are members of the envelope."""
     return envelope("WebEvent", event_id, ms, **{"webEvent": {"eventName": name, **payload}, **(about or {})})
 
 
-def app(event_id: str, ms: int = 0, *, name: str | None = "screen_viewed", about: Json | None = None, **payload: Any) -> Json:
+def app(
+    event_id: str, ms: int = 0, *, name: str | None = "screen_viewed", about: Json | None = None, **payload: Any
+) -> Json:
     return envelope("AppEvent", event_id, ms, **{"appEvent": {"eventName": name, **payload}, **(about or {})})
 
 
-def custom(event_id: str, ms: int = 0, *, name: str | None = "opened", about: Json | None = None, **payload: Any) -> Json:
+def custom(
+    event_id: str, ms: int = 0, *, name: str | None = "opened", about: Json | None = None, **payload: Any
+) -> Json:
     return envelope("CustomEvent", event_id, ms, **{"customEvent": {"eventName": name, **payload}, **(about or {})})
 
 

@@ -94,8 +94,10 @@ def test_a_duration_of_0_needs_no_quotes_and_of_retention_means_for_ever() -> No
 )
 def test_what_is_no_duration_is_refused_with_the_value_and_what_was_expected(wrong: str) -> None:
     assert problems_of("", {"RETENTION": wrong}) == [
-        f"`retention` is {wrong!r} (environment PROJECTOR_RETENTION): expected a duration with its unit, such as 45s,"
-        " 30m, 12h or 7d, of 36500d at most"
+        (
+            f"`retention` is {wrong!r} (environment PROJECTOR_RETENTION): expected a duration with its unit, such as 45s,"
+            " 30m, 12h or 7d, of 36500d at most"
+        )
     ]
 
 
@@ -258,8 +260,10 @@ def test_the_metrics_port_is_a_setting_although_its_name_looks_like_a_service_of
 
 def test_three_topics_are_three() -> None:
     assert problems_of('output_topic = "journey-events"') == [
-        "`input_topic`, `output_topic` and `rejects_topic` are journey-events, journey-events, journey-events.rejected:"
-        " expected three topics"
+        (
+            "`input_topic`, `output_topic` and `rejects_topic` are journey-events, journey-events, journey-events.rejected:"
+            " expected three topics"
+        )
     ]
 
 

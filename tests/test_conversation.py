@@ -104,13 +104,17 @@ def test_a_user_is_connected_by_what_proves_it(event: Json, user: str | None) ->
 
 
 def test_the_user_is_that_of_the_latest_connection_that_names_one() -> None:
-    session = in_every_order(said("user.start", 1, userId="a"), said("user.start", 2, userId="b"), said("user.start", 3))
+    session = in_every_order(
+        said("user.start", 1, userId="a"), said("user.start", 2, userId="b"), said("user.start", 3)
+    )
 
     assert session["lastConnectedUser"] == {"id": "b", "selfUri": "/api/v2/users/b"}
 
 
 def test_the_acd_outcome_is_the_latest() -> None:
-    session = in_every_order(said("acd.end", 1, acdOutcome="FLOW_OUT"), said("acd.end", 2), said("user.end", 3, acdOutcome="ABANDON"))
+    session = in_every_order(
+        said("acd.end", 1, acdOutcome="FLOW_OUT"), said("acd.end", 2), said("user.end", 3, acdOutcome="ABANDON")
+    )
 
     assert session["lastAcdOutcome"] == "FlowOut"
 
@@ -126,7 +130,9 @@ def test_the_disconnect_is_that_of_the_latest_who_talked() -> None:
 
 
 def test_where_nobody_talked_the_disconnect_is_the_latest() -> None:
-    session = in_every_order(said("user.end", 1, disconnectType="CLIENT"), said("user.end", 2, disconnectType="INACTIVITY"))
+    session = in_every_order(
+        said("user.end", 1, disconnectType="CLIENT"), said("user.end", 2, disconnectType="INACTIVITY")
+    )
 
     assert session["lastUserDisconnectType"] == "Other"
 
@@ -162,7 +168,10 @@ def test_a_wrapup_waits_for_a_connection_and_the_one_before_it_shows() -> None:
 
     assert disposition(wrapup) is None
     assert disposition(wrapup, said("acw", 1, wrapupCode="old", userId="u")) == ("old", "u")
-    assert disposition(wrapup, said("user.start", 6, userId="later"), said("acw", 1, wrapupCode="old", userId="u")) == ("old", "u")
+    assert disposition(wrapup, said("user.start", 6, userId="later"), said("acw", 1, wrapupCode="old", userId="u")) == (
+        "old",
+        "u",
+    )
     assert disposition(wrapup, said("user.start", 5, userId="in time")) == ("new", "in time")
 
 
@@ -188,7 +197,9 @@ def test_a_wrapup_without_a_code_says_nothing() -> None:
 def test_channels_are_distinct_by_first_use() -> None:
     message = {"mediaType": "MESSAGE", "messageType": "WEBMESSAGING", "provider": "PureCloud Messaging"}
 
-    session = in_every_order(said("acd.start", 2, mediaType="VOICE"), said("acd.end", 1, **message), said("user.start", 3, **message))
+    session = in_every_order(
+        said("acd.start", 2, mediaType="VOICE"), said("acd.end", 1, **message), said("user.start", 3, **message)
+    )
 
     assert session["conversationChannels"] == [
         {"type": "Message", "messageType": "WebMessaging", "platform": "PureCloud Messaging"},
@@ -215,7 +226,9 @@ def test_the_direction_is_the_first_and_the_subject_the_latest_that_is_not_empty
 
 
 def test_the_contact_is_the_latest() -> None:
-    session = in_every_order(said("customer.start", 0, externalContactId="a"), said("contact", 1, externalContactId="b"))
+    session = in_every_order(
+        said("customer.start", 0, externalContactId="a"), said("contact", 1, externalContactId="b")
+    )
 
     assert session["externalContact"] == {"id": "b", "selfUri": "/api/v2/externalcontacts/contacts/b"}
 
@@ -257,7 +270,9 @@ def test_a_conversation_is_not_linked_to_itself() -> None:
 
 
 def test_the_links_of_a_conversation_are_bounded() -> None:
-    session = folded(said("acd.end", ms, journeyContext={"sessionId": f"{ms:04}"}) for ms in reversed(range(LINKS_MAX + 5)))
+    session = folded(
+        said("acd.end", ms, journeyContext={"sessionId": f"{ms:04}"}) for ms in reversed(range(LINKS_MAX + 5))
+    )
 
     assert session.talks["s-1"].links == [f"{ms:04}" for ms in range(LINKS_MAX)]
 

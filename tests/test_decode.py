@@ -22,7 +22,7 @@ from projector.decode import (
     attributes_too_large,
     decode,
 )
-from projector.events import Attribute, Event, Reference
+from projector.events import Event, Reference
 from tests import given as say
 from tests.given import T0, Json, envelope, line, talk, web
 from tests.strategies import conversation_event, external_event, journey_event, raw_event

@@ -32,8 +32,8 @@ adapters adapters.embedded adapters.file adapters.file_output
 adapters.kafka.settings adapters.kafka.trouble adapters.kafka.reading adapters.kafka.source adapters.kafka.reader
 adapters.kafka.outgoing adapters.kafka.publisher adapters.kafka.topics adapters.kafka
 adapters.redis_server adapters.redis
-replay settings config logs metrics service
-cli.options cli.doctor cli.replay cli.run cli.schemas cli
+replay explain settings config logs metrics service
+cli.options cli.progress cli.run cli.replay cli.inspect cli.explain cli.doctor cli.schemas cli
 """.split()
 
 ORDER = ["", *PURE, *OUTER]

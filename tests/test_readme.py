@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
+from typer.testing import CliRunner
 
 from projector import metrics
 from projector.cli import app
 from projector.decode import Reason
-from tests.cli import projector
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,7 +23,7 @@ COMMANDS = {command.callback.__name__ for command in app.registered_commands if 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_a_command_is_shown_with_options_that_it_has(command: str) -> None:
     uses = [line for line in TYPED if re.search(rf"\bprojector {command}\b", line)]
-    told = projector(command, "--help").stdout.decode()
+    told = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).stdout
 
     assert uses or command == "schemas"
     assert {flag for line in uses for flag in re.findall(r"--[a-z-]+", line)} <= set(re.findall(r"--[a-z-]+", told))
@@ -33,6 +33,12 @@ def test_no_command_is_shown_that_there_is_not() -> None:
     shown = {name for line in TYPED for name in re.findall(r"\bprojector ([a-z]+)", line)}
 
     assert shown <= COMMANDS
+
+
+def test_a_command_that_is_said_to_be_missing_is_missing() -> None:
+    (line,) = re.findall(r"^- (.*) are not in this version", README, re.MULTILINE)
+
+    assert not COMMANDS & set(re.findall(r"`([a-z]+)`", line))
 
 
 def test_every_target_of_make_that_is_named_is_there() -> None:

@@ -20,7 +20,7 @@ import zstandard
 
 from projector.cli import main
 from tests.cli import command, environment_of, projector
-from tests.given import DAY, MINUTE, Json, custom, line, text_of, web
+from tests.given import DAY, MINUTE, custom, line, text_of, web
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,7 +96,9 @@ def ids_of(text: str) -> list[str]:
         (["log.jsonl", "--output", "new", "--ledger", "new"], ["new is named for two outputs: name another"]),
     ],
 )  # fmt: skip
-def test_what_was_asked_wrongly_says_what_to_change(replay: Replay, log: str, words: list[str], said: list[str]) -> None:
+def test_what_was_asked_wrongly_says_what_to_change(
+    replay: Replay, log: str, words: list[str], said: list[str]
+) -> None:
     before = sorted(os.listdir())
 
     done = replay(*words)
@@ -128,8 +130,10 @@ def test_three_mistakes_in_a_file_and_one_in_the_environment_are_said_at_once(re
 
     assert done.code == 2
     assert done.lines == [
-        "projector: `retention` is 'soon' (projector.toml): expected a duration with its unit, such as 45s, 30m, 12h or"
-        " 7d, of 36500d at most",
+        (
+            "projector: `retention` is 'soon' (projector.toml): expected a duration with its unit, such as 45s, 30m, 12h or"
+            " 7d, of 36500d at most"
+        ),
         "projector: `short_id_digits` is 9 (projector.toml): expected a whole number from 4 to 6",
         "projector: `campaign_spilt` (projector.toml) is no setting: did you mean `campaign_split`?",
         "projector: kafka_linger_ms = 'soon': expected a number",
@@ -144,7 +148,9 @@ def test_a_full_disk_is_no_success(replay: Replay, log: str, option: str) -> Non
     done = replay(log, option, "/dev/full")
 
     assert done.code == 1
-    assert "projector: writing to /dev/full failed: No space left on device. What it holds is not complete" in done.lines
+    assert (
+        "projector: writing to /dev/full failed: No space left on device. What it holds is not complete" in done.lines
+    )
 
 
 @pytest.mark.parametrize("name", ["TIMEOUT_WEB", "RETENTION", "AWAY_AFTER", "FUTURE_TOLERANCE"])
@@ -158,7 +164,9 @@ def test_the_longest_duration_that_is_taken_can_be_worked_with(replay: Replay, l
 
 
 def test_sessions_come_by_their_date_then_their_id(replay: Replay) -> None:
-    events = [custom(name, ms, about={"session": {"id": name}}) for name, ms in (("c", 5), ("b", 9), ("ä", 5), ("a", 9))]
+    events = [
+        custom(name, ms, about={"session": {"id": name}}) for name, ms in (("c", 5), ("b", 9), ("ä", 5), ("a", 9))
+    ]
     Path("log").write_bytes(b"\n".join(map(line, events)))
 
     assert ids_of(replay("log").out) == ["c", "ä", "a", "b"]
@@ -274,7 +282,9 @@ def test_a_gzip_file_that_was_cut_is_folded_as_far_as_it_goes_and_that_is_no_suc
     assert done.code == 1
     assert 1000 < sessions["s-1"] < 5000
     assert sessions["after"] == 1
-    assert done.lines[-1].startswith("projector: cut.gz was read as far as it goes: it ends in the middle of the compressed data")
+    assert done.lines[-1].startswith(
+        "projector: cut.gz was read as far as it goes: it ends in the middle of the compressed data"
+    )
 
 
 def test_a_file_that_is_not_what_its_name_says_is_told(replay: Replay, log: str) -> None:
@@ -301,7 +311,10 @@ def test_a_line_of_100_mb_is_rejected_in_little_memory(tmp_path: Path) -> None:
     reject = json.loads((tmp_path / "rejects").read_text())
     assert process.returncode == 0
     assert (reject["reason"], reject["offset"]) == ("too-large", 1)
-    assert (reject["detail"], reject["truncated"]) == ("the value has 100000002 bytes, the most is 1048576", 100_000_002)
+    assert (reject["detail"], reject["truncated"]) == (
+        "the value has 100000002 bytes, the most is 1048576",
+        100_000_002,
+    )
     assert len(reject["value"]) == 64 << 10
     assert ids_of((tmp_path / "out").read_text()) == ["s-0", "s-1"]
     assert used.ru_maxrss < 180_000  # KB; 100 MB more than it has at rest would be far beyond it.
@@ -366,7 +379,11 @@ def test_a_reader_of_the_output_that_leaves_is_told_in_a_line(long_log: Path) ->
     events = b"\n".join(line(custom(str(number), about={"session": {"id": str(number)}})) for number in range(3000))
     long_log.write_bytes(events)
     with subprocess.Popen(
-        command("replay", long_log.name), cwd=long_log.parent, env=environment_of(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command("replay", long_log.name),
+        cwd=long_log.parent,
+        env=environment_of(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -32,13 +32,17 @@ def uuid_of(json_array: str) -> str:
     return str(uuid5(NAMESPACE_URL, f"projector/{json_array}"))
 
 
-@pytest.mark.parametrize("event", [web("a"), app("a"), custom("a"), heartbeat(), ended("e"), outcome("o"), segment("s")])
+@pytest.mark.parametrize(
+    "event", [web("a"), app("a"), custom("a"), heartbeat(), ended("e"), outcome("o"), segment("s")]
+)
 def test_an_event_that_names_its_session_belongs_to_it(event: Json) -> None:
     assert track_of(event) == named_track("s-1")
 
 
 def test_a_named_session_goes_before_customer_and_external_id() -> None:
-    assert track_of(custom("a", externalId="x", about={**CUSTOMER, "session": {"id": "s", "type": "t"}})) == named_track("s")
+    assert track_of(
+        custom("a", externalId="x", about={**CUSTOMER, "session": {"id": "s", "type": "t"}})
+    ) == named_track("s")
 
 
 def test_a_conversation_event_belongs_to_the_conversations_session() -> None:

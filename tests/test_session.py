@@ -126,7 +126,9 @@ def test_a_session_ends_when_the_clock_is_later_than_its_timeout_and_not_before(
     assert not expire(session, deadline + DAY, RULES)
 
 
-@pytest.mark.parametrize("event", [custom("a"), talk("acd.start"), custom("a", about={"session": {"id": "s", "type": "atm"}})])
+@pytest.mark.parametrize(
+    "event", [custom("a"), talk("acd.start"), custom("a", about={"session": {"id": "s", "type": "atm"}})]
+)
 def test_other_sessions_never_end_by_time_and_have_no_idle_and_away(event: Json) -> None:
     session = folded([event])
 
@@ -211,7 +213,13 @@ def test_of_two_events_with_one_id_the_first_read_counts() -> None:
 
 
 def test_a_duplicate_leaves_the_session_as_it_was() -> None:
-    events = [web("a", attributes={"x": 1}), heartbeat(1, event_id="h"), outcome("o", 2), segment("s", 3), ended("e", 4)]
+    events = [
+        web("a", attributes={"x": 1}),
+        heartbeat(1, event_id="h"),
+        outcome("o", 2),
+        segment("s", 3),
+        ended("e", 4),
+    ]
     session = folded(events)
     before = snapshot_of(session, RULES)
 
@@ -296,7 +304,9 @@ def test_what_an_event_gives_goes_before_what_a_later_one_lets_derive() -> None:
 
 
 def test_customer_and_campaign_and_referrer_are_the_first() -> None:
-    early = web("a", 0, mktCampaign={"source": "one"}, referrer={"url": "https://a.example/"}, about={"customerId": "1"})
+    early = web(
+        "a", 0, mktCampaign={"source": "one"}, referrer={"url": "https://a.example/"}, about={"customerId": "1"}
+    )
     late = web("b", 1, mktCampaign={"source": "two"}, referrer={"url": "https://b.example/"}, about={"customerId": "2"})
 
     session = in_every_order(early, late)
@@ -320,13 +330,17 @@ def test_a_type_without_an_id_is_no_customer() -> None:
 
 
 def test_the_last_page_is_the_last_that_a_web_event_had() -> None:
-    session = in_every_order(web("a", page={"url": "https://x.example/1"}), web("b", 1), app("c", 2, page={"url": "https://x.example/2"}))
+    session = in_every_order(
+        web("a", page={"url": "https://x.example/1"}), web("b", 1), app("c", 2, page={"url": "https://x.example/2"})
+    )
 
     assert session["lastPage"]["url"] == "https://x.example/1"
 
 
 def test_external_id_and_url_are_the_latest_each_on_its_own() -> None:
-    session = in_every_order(custom("a", 0, externalId="1", externalUrl="/1"), custom("b", 1, externalId="2"), custom("c", 2, externalId=""))
+    session = in_every_order(
+        custom("a", 0, externalId="1", externalUrl="/1"), custom("b", 1, externalId="2"), custom("c", 2, externalId="")
+    )
 
     assert (session["externalId"], session["externalUrl"]) == ("2", "/1")
 
@@ -339,7 +353,8 @@ def test_a_session_is_authenticated_once_a_visitor_event_says_so() -> None:
 
 def test_an_external_contact_is_the_latest_of_any_event() -> None:
     session = in_every_order(
-        web("a", about={"externalContact": {"id": "1"}}), outcome("o", 1, externalContact={"id": "2", "selfUri": "/given"})
+        web("a", about={"externalContact": {"id": "1"}}),
+        outcome("o", 1, externalContact={"id": "2", "selfUri": "/given"}),
     )
 
     assert session["externalContact"] == {"id": "2", "selfUri": "/given"}
@@ -349,7 +364,9 @@ def test_an_external_contact_is_the_latest_of_any_event() -> None:
 
 
 def test_visitor_events_are_counted_and_views_by_their_names() -> None:
-    session = in_every_order(web("a"), web("b", 1, name="product_added"), app("c", 2), custom("d", 3, name="page_viewed"))
+    session = in_every_order(
+        web("a"), web("b", 1, name="product_added"), app("c", 2), custom("d", 3, name="page_viewed")
+    )
 
     assert (session["eventCount"], session["pageviewCount"], session["screenviewCount"]) == (4, 1, 1)
 
@@ -402,7 +419,10 @@ def test_attributes_are_the_latest_each_by_name() -> None:
         web("a", 0, attributes={"x": 1, "y": "old", "z": None}), web("b", 1, attributes={"y": "new"}), outcome("o", 2)
     )
 
-    assert session["attributes"] == {"x": {"dataType": "NUMBER", "value": "1"}, "y": {"dataType": "STRING", "value": "new"}}
+    assert session["attributes"] == {
+        "x": {"dataType": "NUMBER", "value": "1"},
+        "y": {"dataType": "STRING", "value": "new"},
+    }
 
 
 def test_traits_are_no_attributes() -> None:
@@ -426,7 +446,9 @@ def test_the_first_rule_that_matches_counts_and_what_matches_none_goes() -> None
 def test_of_two_names_of_one_event_led_to_one_the_greater_counts() -> None:
     rules = Rules(attribute_rules=(AttributeRule("*", to="one"),))
 
-    session = in_every_order(web("a", attributes={"b": "greater", "a": "less"}), web("0", -1, attributes={"z": "early"}), rules=rules)
+    session = in_every_order(
+        web("a", attributes={"b": "greater", "a": "less"}), web("0", -1, attributes={"z": "early"}), rules=rules
+    )
 
     assert session["attributes"]["one"]["value"] == "greater"
 
@@ -493,7 +515,9 @@ def test_outcomes_are_one_an_event_by_date_then_event_id() -> None:
     ]
 
 
-@pytest.mark.parametrize(("state", "is_in"), [("Assigned", True), ("Unknown", True), (None, True), ("Unassigned", False)])
+@pytest.mark.parametrize(
+    ("state", "is_in"), [("Assigned", True), ("Unknown", True), (None, True), ("Unassigned", False)]
+)
 def test_only_unassigned_takes_a_segment_away(state: str | None, is_in: bool) -> None:
     session = in_every_order(web("a"), segment("b"), segment("c", 1, assignmentState=state))
 
@@ -545,7 +569,9 @@ def test_the_earliest_values_of_a_list_stay() -> None:
 
 
 def test_the_first_search_terms_stay() -> None:
-    session = in_every_order(*(web(str(ms), ms, searchQuery=f"t{ms}") for ms in range(4)), rules=Rules(search_terms_max=2))
+    session = in_every_order(
+        *(web(str(ms), ms, searchQuery=f"t{ms}") for ms in range(4)), rules=Rules(search_terms_max=2)
+    )
 
     assert session["searchTerms"] == ["t0", "t1"]
 

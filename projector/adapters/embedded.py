@@ -256,7 +256,9 @@ class _Disk:
             self._all("DELETE FROM due WHERE key = ?", [(key,) for key in keys])
 
     def set_due(self, entries: Iterable[tuple[Partition, TrackKey, int, int]]) -> None:
-        self._all("INSERT OR REPLACE INTO due VALUES (?, ?, ?, ?)", entries)
+        """The earlier of what is there and what comes."""
+        keep = "ON CONFLICT (partition, key) DO UPDATE SET at = min(at, excluded.at)"
+        self._all(f"INSERT INTO due VALUES (?, ?, ?, ?) {keep}", entries)
 
     def drop_due(self, entries: Iterable[tuple[Partition, TrackKey]]) -> None:
         self._all("DELETE FROM due WHERE partition = ? AND key = ?", entries)

@@ -31,9 +31,15 @@ class DeadlineContract:
 
         assert due_of(store, 0, before=NO_CLOCK) == {}
 
-    def test_a_deadline_takes_the_place_of_the_one_that_stood_there(self, store: Store) -> None:
+    def test_a_deadline_takes_the_place_of_a_later_one(self, store: Store) -> None:
         put(store, A, due=[(A, None, Due(0, NOW + 10))])
         put(store, A, due=[(A, None, Due(0, NOW))])
+
+        assert due_of(store, 0) == {A: Due(0, NOW)}
+
+    def test_an_earlier_deadline_stays_for_what_ended_by_it_may_not_be_published_yet(self, store: Store) -> None:
+        put(store, A, due=[(A, None, Due(0, NOW))])
+        put(store, A, due=[(A, None, Due(0, NOW + 10))])
 
         assert due_of(store, 0) == {A: Due(0, NOW)}
 

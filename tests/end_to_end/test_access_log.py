@@ -7,14 +7,18 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.end_to_end.promises import assert_end_is_right, assert_ledger_balances, assert_live_equals_replay
+from tests.end_to_end.promises import (
+    assert_end_is_right,
+    assert_ledger_balances,
+    assert_live_equals_replay,
+    without_lists,
+)
 
 if TYPE_CHECKING:
     from tests.end_to_end.pipeline import Pipeline
 
 LOG = Path(__file__).parents[1] / "data" / "access-log.jsonl.gz"
 EVENTS = 4590
-FROM_LISTS = {"browser", "device", "geolocation", "ipOrganization", "medium", "name", "keywords"}
 
 
 def test_each_record_of_a_raw_log_is_accounted_for(pipeline: Pipeline) -> None:
@@ -48,14 +52,6 @@ def test_all_of_it_is_folded_with_the_customer_for_a_session(pipeline: Pipeline)
 def read_log() -> list[dict[str, Any]]:
     with gzip.open(LOG) as lines:
         return [json.loads(line) for line in lines]
-
-
-def without_lists(session: dict[str, Any]) -> dict[str, Any]:
-    """Without what lists of search engines, browsers and places tell, which the oracle does not know."""
-    told = {name: value for name, value in session.items() if name not in FROM_LISTS}
-    if "referrer" in told:
-        told["referrer"] = {name: part for name, part in told["referrer"].items() if name not in FROM_LISTS}
-    return told
 
 
 def with_session(event: dict[str, Any]) -> dict[str, Any]:

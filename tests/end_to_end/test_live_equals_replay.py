@@ -29,6 +29,14 @@ def test_two_workers_publish_what_a_replay_of_the_topic_gives(pipeline: Pipeline
     assert_end_is_right(pipeline)
 
 
+def test_two_workers_sessionize_raw_visits_as_a_replay_does(pipeline: Pipeline) -> None:
+    pipeline.feed(demo_events(60, seed=13, raw=True))
+
+    pipeline.run("--workers", "2")
+
+    assert_live_equals_replay(pipeline)
+
+
 def test_a_revision_follows_from_the_log_alone(new_pipeline: Callable[..., Pipeline]) -> None:
     one = new_pipeline(kafka_max_poll_records="40")
     other = new_pipeline(input_topic=one.config.input_topic, shards="5")

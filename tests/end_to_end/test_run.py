@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.end_to_end.promises import assert_end_is_right, assert_ledger_balances
+from tests.end_to_end.promises import assert_end_is_right, assert_ledger_balances, without_lists
 from tests.generate import demo_events
 
 if TYPE_CHECKING:
@@ -25,6 +25,15 @@ def test_a_log_comes_out_as_the_oracle_says(pipeline: Pipeline, workers: str) ->
     assert assert_ledger_balances(pipeline, expected).redelivered == 0
     assert {session["type"] for session in expected.sessions} >= {"web", "app", "conversation"}
     assert len({reject["reason"] for reject in expected.rejects}) > 4
+
+
+def test_raw_visits_come_out_as_the_oracle_says(pipeline: Pipeline) -> None:
+    pipeline.feed(demo_events(60, seed=6, raw=True))
+
+    pipeline.run("--workers", "2")
+
+    expected = assert_end_is_right(pipeline, compared=without_lists)
+    assert assert_ledger_balances(pipeline, expected).redelivered == 0
 
 
 def test_what_comes_later_goes_on_from_there(new_pipeline: Callable[..., Pipeline]) -> None:

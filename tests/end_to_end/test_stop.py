@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.end_to_end.pipeline import Pipeline
 
-EVENTS = 3000
+EVENTS = 2000
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

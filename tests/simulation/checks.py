@@ -121,7 +121,9 @@ def _is_same(one: bytes | None, other: bytes | None, facts: Facts) -> bool:
     if one == other or one is None or other is None or not facts.is_unkeyed:
         return one == other
     first, second = (msgspec.json.decode(value) for value in (one, other))
-    return {**first, "endedDate": None} == {**second, "endedDate": None} and "endedDate" in first and "endedDate" in second
+    return (
+        {**first, "endedDate": None} == {**second, "endedDate": None} and "endedDate" in first and "endedDate" in second
+    )
 
 
 def _short_ids(world: SimWorld) -> list[str]:

@@ -168,7 +168,8 @@ def _call(at: Shard, write: Write) -> None:
         if gone is not None and (comes is None or comes.partition != gone.partition):
             at.due.pop((gone.partition, key), None)
         if comes is not None:
-            at.due[comes.partition, key] = comes.at
+            place = (comes.partition, key)
+            at.due[place] = min(comes.at, at.due.get(place, comes.at))
     at.notes.update(dict.fromkeys(write.notes))
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.future import Future
 from kafka.structs import MemberState
 
 from projector.adapters.kafka.reading import ends_of
@@ -46,6 +47,8 @@ class KafkaSource:
         self._generation = 0
         self._next: dict[Partition, Offset] = {}
         """Where `begin_at` placed us, and how far we have read since; empty from a new assignment or a doubt on."""
+        self._joining: Future | None = None
+        """Done when the rebalance is that is under way."""
         try:
             with asking("subscribe", self._where):
                 self._consumer.subscribe(topics=[self.topic], listener=self._membership)
@@ -56,14 +59,13 @@ class KafkaSource:
             raise
 
     def poll(self) -> Batch:
-        """Waits at most `POLL_MS`, in a rebalance `JOIN_MS`. After whatever it raises, `begin_at` has to be called again.
+        """Waits `POLL_MS`, in a rebalance `JOIN_MS`. After whatever it raises, `begin_at` has to be called again.
 
         Raises `Doubt` where the log moved under us or the group no longer counts us in.
         """
         try:
             with reading(self.topic):
-                self._join()
-                is_new = self._membership.changes != self._generation
+                is_new = self._is_joining() or self._membership.changes != self._generation
                 polled = {} if is_new else self._consumer.poll(timeout_ms=POLL_MS)
             if self._membership.changes != self._generation:
                 self._generation = self._membership.changes
@@ -142,19 +144,28 @@ class KafkaSource:
             group=group,
         )
 
-    def _join(self) -> None:
-        """Joins the group where that is due, and waits for it longer than a poll does.
+    def _is_joining(self) -> bool:
+        """Whether a rebalance keeps us from reading; begins to join where that is due, and waits `JOIN_MS` for it.
 
-        The client throws the outcome of a join away that comes between two polls, joins again, and as the leader so
-        begins another rebalance. And it forgets one that began because the topic's metadata had changed, once it has
-        assigned by it: such a member would stay outside of the group, without a heartbeat, for ever.
+        The join goes on by itself on the client's thread. The client would tie it to its polls: what comes between two
+        of them is thrown away and joined for again, by the leader with another rebalance; and one that began because
+        the topic's metadata had changed is forgotten as soon as the leader has assigned by it, which leaves the member
+        outside of the group, without a heartbeat, for ever.
         """
-        coordinator = self._consumer._coordinator  # noqa: SLF001
-        if coordinator.rejoining:
+        coordinator, manager = self._consumer._coordinator, self._consumer._manager  # noqa: SLF001
+        if self._joining is None:
+            if not (coordinator.rejoining or coordinator.need_rejoin()):
+                return False
             coordinator.request_rejoin()
-        if coordinator.need_rejoin():
+            self._membership.on_partitions_revoked(())
+            self._joining = manager.call_soon(coordinator.ensure_active_group_async, None)
+        try:
             with suppress(KafkaTimeoutError):
-                coordinator.ensure_active_group(timeout_ms=JOIN_MS)
+                manager.run(manager.wait_for, self._joining, JOIN_MS)
+        finally:
+            if self._joining.is_done:
+                self._joining = None
+        return self._joining is not None
 
     def _hold(self) -> None:
         """Nothing is read until `begin_at`: what this poll had taken from the client is lost to us."""

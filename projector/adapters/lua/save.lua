@@ -22,9 +22,11 @@ local function token_of(key) return redis.call('GETRANGE', key, 0, TOKEN_END) en
 local function track_has(track, token) return token_of(base .. 't:' .. track) == token end
 
 -- Calls a command that takes any number of values; CHUNK is even, so pairs stay together.
-local function call_wide(command, key, values)
+local function call_wide(command, key, values, option)
   for first = 1, #values, CHUNK do
-    redis.call(command, key, unpack(values, first, math.min(first + CHUNK - 1, #values)))
+    local some = {unpack(values, first, math.min(first + CHUNK - 1, #values))}
+    if option then table.insert(some, 1, option) end
+    redis.call(command, key, unpack(some))
   end
 end
 
@@ -96,7 +98,7 @@ for _, gone in ipairs(request.due_gone) do
   call_wide('ZREM', due_of(gone[1]), gone[2])
 end
 for _, set in ipairs(request.due_set) do
-  call_wide('ZADD', due_of(set[1]), set[2])
+  call_wide('ZADD', due_of(set[1]), set[2], 'LT')  -- An earlier one has something left to do, and is moved after.
 end
 for _, noted in ipairs(request.notes) do
   call_wide('SADD', note_of(noted[1]), noted[2])

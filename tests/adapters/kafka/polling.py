@@ -14,7 +14,7 @@ from projector.ports import Batch
 from tests.services.process import wait_for
 from tests.services.topics import Topics
 
-DEADLINE_S = 20.0
+DEADLINE_S = 40.0
 
 
 def poll_until(source: Any, holds: Callable[[Batch], bool]) -> list[Batch]:
