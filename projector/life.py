@@ -148,7 +148,7 @@ def _origins(
 
 
 def _place(life: Life, partition: Partition, committed: Committed | None, mark: Mark | None, origin: Offset) -> None:
-    """The start rule for one partition: from the smallest of what is committed, what every shard has, what is silent."""
+    """The start rule for one partition: from the least of what is committed, what every shard has, what is silent."""
     stored = [positions.get(partition) for positions in life.shards]
     least = min((position.offset if position is not None else origin for position in stored), default=origin)
     at = origin if committed is None else min(committed.offset, max(least, origin))

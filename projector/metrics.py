@@ -26,6 +26,7 @@ CONFLICTS = Counter("projector_save_conflicts", "Writes refused because another 
 LIVES = Counter("projector_lives", "Lives begun: one at start, one after each rebalance and each doubt.")
 CUTS = Counter("projector_cut_off_values", "Values cut off at a bound, by what they are.", ["what"])
 WITHOUT_SHORT_ID = Counter("projector_sessions_without_short_id", "Sessions that found no short id free.")
+SHORT_IDS = Gauge("projector_short_ids_taken", "Short ids that sessions have at the moment; a warning from 80 %.")
 TURN_SECONDS = Histogram(
     "projector_turn_seconds",
     "How long a turn with records took.",

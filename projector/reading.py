@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from projector.dates import format_time
 from projector.decode import Reason, Rejected, attributes_too_large, decode
 from projector.enrich.event import Places, enrich
 from projector.events import Event
@@ -99,7 +100,8 @@ def _timed(event: Event, timestamp: int | None, clock: int | None, rules: Rules,
     elif event.at > started_at + rules.future_tolerance:
         if clock is None:
             return Rejected(
-                Reason.NOT_AN_EVENT, "`createdDate` is in the future, and no earlier event gives a time for it"
+                Reason.NOT_AN_EVENT,
+                f"its time, {format_time(event.at)}, is in the future, and no event before it gives another",
             )
         event.at, event.clamped = clock, True
     return event

@@ -23,7 +23,7 @@ from projector import exits, metrics
 from projector.adapters.kafka import KafkaPublisher, KafkaSettings, KafkaSource, KafkaTopics, TopicReader
 from projector.adapters.redis import RedisStore, open_store
 from projector.config import Config
-from projector.errors import ProjectorError, Unavailable, WrongInput
+from projector.errors import Doubt, ProjectorError, Unavailable, WrongInput
 from projector.life import Life, Start
 from projector.logs import set_up
 from projector.ports import Offset, Partition
@@ -160,13 +160,40 @@ def _serve(task: Task, numbers: Any, stop: _Stop) -> None:
     # What is folded has no cycles; at the default of 700 the collector looks through all tracks again and again.
     gc.set_threshold(100_000, 50, 100)
     worker = Worker(world)
+    short_ids = _ShortIds(tracks, rules.short_id_digits)
     try:
         while not stop:
             _step(worker, numbers, task.until)
+            short_ids.watch()
     finally:
         source.close()
         publisher.close()
         tracks.close()
+
+
+class _ShortIds:
+    """Warns while the short ids run out (contract §5, field 7)."""
+
+    WARN_AT = 0.8
+
+    def __init__(self, store: RedisStore, digits: int) -> None:
+        self._store, self._capacity = store, 10**digits
+        self._next_at = 0.0
+
+    def watch(self) -> None:
+        """Look once a minute how many are taken."""
+        if time.monotonic() < self._next_at:
+            return
+        self._next_at = time.monotonic() + 60
+        try:
+            taken = self._store.short_ids_taken()
+        except (Unavailable, Doubt):
+            return  # The turns find out for themselves.
+        metrics.SHORT_IDS.set(taken)
+        if taken >= self.WARN_AT * self._capacity:
+            log.warning(
+                "short ids run out: raise short_id_digits, or sessions go without", taken=taken, of=self._capacity
+            )
 
 
 def _step(worker: Worker, numbers: Any, until: Mapping[Partition, Offset] | None) -> None:

@@ -137,13 +137,30 @@ def _start(value: object) -> str | int:
 
 
 def _rules(value: object) -> tuple[AttributeRule, ...]:
+    expected = "an array of tables (in the environment JSON) with `match` and any of `to`, `list`, `drop`, `types`"
     try:
-        if isinstance(value, str):
-            return msgspec.json.decode(value, type=tuple[AttributeRule, ...])
-        return msgspec.convert(value, type=tuple[AttributeRule, ...])
+        tables = msgspec.json.decode(value) if isinstance(value, str) else value
     except msgspec.MsgspecError as wrong:
-        expected = "an array of tables (in the environment JSON) with `match` and any of `to`, `list`, `drop`, `types`"
         raise WrongValueError(f"{expected}; {wrong}") from None
+    if not isinstance(tables, list | tuple):
+        raise WrongValueError(expected)
+    return tuple(_rule(number, table) for number, table in enumerate(tables, 1))
+
+
+def _rule(number: int, table: object) -> AttributeRule:
+    """One rule, named in what is said of it when it is wrong."""
+    try:
+        rule = msgspec.convert(table, type=AttributeRule)
+    except msgspec.MsgspecError as wrong:
+        raise WrongValueError(f"rule {number} right; {wrong}") from None
+    if not rule.match:
+        raise WrongValueError(f"rule {number} with a `match` that is not empty")
+    named = f"rule {number} ({rule.match})"
+    if rule.drop and (rule.list or rule.to != "{name}"):
+        raise WrongValueError(f"{named} to drop, or to say where attributes go, not both")
+    if not rule.to or "{" in rule.to.replace("{name}", ""):
+        raise WrongValueError(f"{named} with a `to` that is a name, in which {{name}} stands for the matched one")
+    return rule
 
 
 def _secret(value: object) -> str:

@@ -10,8 +10,6 @@ from tests.cli import projector
 
 EXAMPLES = Path(__file__).parent / "examples"
 CASES: list[dict[str, Any]] = json.loads((EXAMPLES / "cases.json").read_text())
-SESSIONIZED = ("04-raw-visits", "05-campaign-split")
-"""Raw visits are not sessionized yet: their records are rejected, as the test below says."""
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from projector.adapters.kafka import KafkaSettings, KafkaTopics
+from projector.errors import WrongInput
 from tests.cli import projector
 from tests.given import custom, line
 from tests.services.process import free_port
@@ -207,22 +209,24 @@ def test_three_mistakes_are_said_before_anything_is_asked_of_a_service(place: Pl
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("extra", "said"),
     [
         (
-            {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL"},
-            "projector: kafka_security_protocol asks for SASL, and kafka_sasl_mechanism does not say which: set it",
+            {"security_protocol": "SASL_SSL"},
+            "kafka_security_protocol asks for SASL, and kafka_sasl_mechanism does not say which: set it",
         ),
         (
-            {"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_SSL_CAFILE": "gone.pem"},
-            "projector: kafka_ssl_cafile = 'gone.pem': expected a file that can be read",
+            {"security_protocol": "SSL", "ssl_cafile": "gone.pem"},
+            "kafka_ssl_cafile = 'gone.pem': expected a file that can be read",
         ),
     ],
 )
 def test_security_settings_that_do_not_fit_are_not_taken_for_a_broker_that_is_absent(
-    place: Place, settings: dict[str, str], said: str
+    extra: dict[str, str], said: str
 ) -> None:
-    assert place.run(code=2, **settings) == [said]
+    with pytest.raises(WrongInput) as refused, KafkaTopics(KafkaSettings(extra=extra)):
+        pass
+    assert str(refused.value) == said
 
 
 def test_a_metrics_port_that_somebody_has_is_named_and_the_service_ends(ready: Place) -> None:
@@ -240,20 +244,14 @@ def test_a_metrics_port_that_somebody_has_is_named_and_the_service_ends(ready: P
 # A namespace and a log that do not belong together.
 
 
-def test_a_namespace_of_another_topic_is_refused_and_a_topic_made_anew_too(ready: Place) -> None:
-    ready.kafka.send(ready.input, [("s-1", line(custom("e-1")))])
+def test_a_namespace_of_a_topic_that_was_made_anew_is_refused(ready: Place) -> None:
     ready.run(code=0)
     ready.kafka.delete(ready.input)
     ready.kafka.create(ready.input, partitions=2)
 
-    of_another = ready.run(code=2)
-    anew = [json.loads(one) for one in ready.run(code=2, NAMESPACE=f"{ready.input}-anew")]
+    said = ready.run(code=2)
 
-    assert len(of_another) == 2
-    assert of_another[0].startswith(f"projector: namespace {ready.settings['PROJECTOR_GROUP_ID']} in Redis at ")
-    assert (
-        of_another[1]
-        == "projector: Set another namespace (it is filled from the log), or run what this one was made by"
-    )
-    assert anew[-1]["event"] == "cannot go on"
-    assert "the topic was made anew. Use a new namespace and group id, or restore the topic." in anew[-1]["why"]
+    assert len(said) == 2
+    assert said[0].startswith(f"projector: namespace {ready.settings['PROJECTOR_GROUP_ID']} in Redis at ")
+    assert "was made for topic id " in said[0]
+    assert said[1] == "projector: Set another namespace (it is filled from the log), or run what this one was made by"

@@ -257,8 +257,10 @@ class _Disk:
 
     def set_due(self, entries: Iterable[tuple[Partition, TrackKey, int, int]]) -> None:
         """The earlier of what is there and what comes."""
-        keep = "ON CONFLICT (partition, key) DO UPDATE SET at = min(at, excluded.at)"
-        self._all(f"INSERT INTO due VALUES (?, ?, ?, ?) {keep}", entries)
+        self._all(
+            "INSERT INTO due VALUES (?, ?, ?, ?) ON CONFLICT (partition, key) DO UPDATE SET at = min(at, excluded.at)",
+            entries,
+        )
 
     def drop_due(self, entries: Iterable[tuple[Partition, TrackKey]]) -> None:
         self._all("DELETE FROM due WHERE partition = ? AND key = ?", entries)

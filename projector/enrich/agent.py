@@ -25,6 +25,8 @@ _NEITHER = re.compile(
     r"|playstation|xbox|nintendo",
     re.IGNORECASE,
 )
+_FETCHER = re.compile(r"feed|fetch|crawl|spider|robot|bot\b|archiver|libwww|python-|java/|curl|wget", re.IGNORECASE)
+"""Words of programs that ua-parser has no name for: feed readers above all."""
 _PHONE = re.compile(r"Mobile|Mobi\b|MIDP|Phone|iPod|BlackBerry|Symbian|Opera Mini|KAIOS", re.IGNORECASE)
 
 
@@ -44,6 +46,8 @@ def _remembered(user_agent: str) -> tuple[Browser | None, Device | None, bool]:
     except UnicodeEncodeError:  # A lone surrogate, which the engine cannot take.
         return None, None, False
     is_bot = known.device is not None and known.device.family == _BOT
+    if known.user_agent is None and known.device is None and _FETCHER.search(user_agent):
+        return None, Device(category="other", type=_BOT, is_mobile=False, os_family=_UNKNOWN, os_version=_UNKNOWN), True
     return _browser(known), _device(known, is_bot), is_bot
 
 

@@ -8,7 +8,7 @@ import msgspec
 from projector.decode import Rejected, decode
 from projector.enrich.event import enrich
 from projector.events import Event
-from projector.route import route
+from projector.route import route, session_of
 from projector.rules import Rules
 from projector.session import Session, evolve, link_talk, new_session
 from projector.snapshot import CE_SOURCE, CE_TYPE_TOMBSTONE, headers_of, snapshot_of
@@ -168,9 +168,9 @@ def _decoded(message: Message) -> Event:
 
 
 def _routed(event: Event) -> str:
-    session_id = route(event)
-    assert isinstance(session_id, str), session_id
-    return session_id
+    key = route(event)
+    assert isinstance(key, str), key
+    return session_of(key)
 
 
 def _delivery(message: Message) -> str:

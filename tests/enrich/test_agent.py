@@ -110,3 +110,19 @@ def test_no_text_makes_it_raise_and_devices_have_all_that_the_model_requires(use
 
     assert browser is None or (browser.family and browser.version)
     assert device is None or (device.category and device.type and device.os_family and device.os_version)
+
+
+@pytest.mark.parametrize(
+    "user_agent",
+    [
+        "Feedfetcher-Google; (+http://www.google.com/feedfetcher.html; 3 subscribers)",
+        "Feedly/1.0 (+http://www.feedly.com/fetcher.html; like FeedFetcher-Google)",
+        "UniversalFeedParser/4.2-pre-314-svn +http://feedparser.org/",
+    ],
+)
+def test_a_feed_reader_without_a_browser_is_a_bot(user_agent: str) -> None:
+    browser, device, is_bot = browser_and_device_of(user_agent)
+
+    assert (browser, is_bot) == (None, True)
+    assert device is not None
+    assert (device.category, device.type) == ("other", "Spider")
