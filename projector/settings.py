@@ -152,7 +152,7 @@ def _rule(number: int, table: object) -> AttributeRule:
     try:
         rule = msgspec.convert(table, type=AttributeRule)
     except msgspec.MsgspecError as wrong:
-        raise WrongValueError(f"rule {number} right; {wrong}") from None
+        raise WrongValueError(f"rule {number} to be right: {wrong}") from None
     if not rule.match:
         raise WrongValueError(f"rule {number} with a `match` that is not empty")
     named = f"rule {number} ({rule.match})"

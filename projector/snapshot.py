@@ -123,18 +123,28 @@ Header = tuple[str, bytes]
 
 def headers_of(session: Session, revision: int, rules: Rules) -> list[Header]:
     """Revision and schema, and the CloudEvents attributes of the Kafka protocol binding (binary mode)."""
-    ended = ended_at(session, rules)
-    at = last_activity(session) if ended is None else max(ended, last_activity(session))
+    told = b"%d" % revision, f"{session.id}/{revision}".encode(), format_time(told_at(session, rules)).encode()
+    return headers_around(*told)
+
+
+def headers_around(revision: bytes, event_id: bytes, time: bytes) -> list[Header]:
+    """The headers of a snapshot, by the three that are not the same for all."""
     return [
-        ("projector.revision", b"%d" % revision),
+        ("projector.revision", revision),
         ("projector.schema", SCHEMA.encode()),
         ("content-type", b"application/json"),
-        ("ce_id", f"{session.id}/{revision}".encode()),
+        ("ce_id", event_id),
         ("ce_source", CE_SOURCE),
         ("ce_type", CE_TYPE),
-        ("ce_time", format_time(at).encode()),
+        ("ce_time", time),
         ("ce_specversion", b"1.0"),
     ]
+
+
+def told_at(session: Session, rules: Rules) -> int:
+    """`ce_time`, ms: when what is told last of the session came to be, its end or an activity."""
+    last, ended = last_activity(session), ended_at(session, rules)
+    return last if ended is None or ended < last else ended
 
 
 # The parts, each a run of members; every piece begins with a comma.

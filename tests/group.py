@@ -100,7 +100,7 @@ class Group:
         size: int = 100,
         rules: Rules | None = None,
         start: Start | None = None,
-        now: int = T0 + DAY,
+        now: int = T0 + 90 * DAY,
         sweeps: bool = True,
     ) -> None:
         self.log: dict[Partition, list[MemoryRecord]] = {one: [] for one in range(partitions)}
@@ -135,6 +135,13 @@ class Group:
         member.commits = self.commits
         return publisher
 
+    def after_a_wipe(self) -> Group:
+        """The same log and commits, read as before by one worker whose store has lost everything."""
+        again = Group(partitions=len(self.log), size=self.members[0].size, rules=self.rules)
+        again.log, again.commits = self.log, self.commits
+        again.members[0].log, again.members[0].commits = self.log, self.commits
+        return again
+
     def assign(self, *parts: tuple[Partition, ...]) -> None:
         """Give each worker these partitions, as a rebalance does."""
         for member, mine in zip(self.members, parts, strict=True):
@@ -163,9 +170,7 @@ class Group:
     def _is_quiet(self) -> bool:
         lives = [worker.life for worker, member in zip(self.workers, self.members, strict=True) if member.mine]
         return all(
-            life is not None
-            and life.is_quiet
-            and all(life.read[one] == len(self.log[one]) for one in life.partitions)
+            life is not None and life.is_quiet and all(life.read[one] == len(self.log[one]) for one in life.partitions)
             for life in lives
         )
 

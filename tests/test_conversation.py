@@ -255,8 +255,8 @@ def test_words_are_spelled_as_on_the_session_and_unknown_ones_stay(came: str, pu
 
 
 def test_a_journey_context_names_the_customers_session_before_its_own() -> None:
-    both = {"journeyContext": {"customerSession": {"id": "named"}, "sessionId": "other"}}
-    own = {"journeyContext": {"customerSession": {"id": ""}, "sessionId": "own"}}
+    both: Json = {"journeyContext": {"customerSession": {"id": "named"}, "sessionId": "other"}}
+    own: Json = {"journeyContext": {"customerSession": {"id": ""}, "sessionId": "own"}}
 
     session = folded([said("customer.start", **both), said("acd.end", **own), said("acd.start", journeyContext={})])
 

@@ -30,7 +30,8 @@ OUTER = """
 life deadlines drafting saving turn worker
 adapters adapters.embedded adapters.file adapters.file_output
 adapters.kafka.settings adapters.kafka.trouble adapters.kafka.reading adapters.kafka.source adapters.kafka.reader
-adapters.kafka.outgoing adapters.kafka.publisher adapters.kafka.topics adapters.kafka
+adapters.kafka.outgoing adapters.kafka.packing adapters.kafka.writing adapters.kafka.publisher adapters.kafka.topics
+adapters.kafka
 adapters.redis_server adapters.redis
 replay explain settings config logs metrics service
 cli.options cli.progress cli.run cli.replay cli.inspect cli.explain cli.doctor cli.schemas cli

@@ -24,7 +24,11 @@ def records(events: Sequence[Json | bytes | None], timestamp: int | None, partit
 
 
 def reading_of(
-    *events: Json | bytes | None, timestamp: int | None = T0, started: int = T0, committed: int = 0, rules: Rules = RULES
+    *events: Json | bytes | None,
+    timestamp: int | None = T0,
+    started: int = T0,
+    committed: int = 0,
+    rules: Rules = RULES,
 ) -> tuple[Reading, Mark]:
     mark = Mark()
     batch = Batch(records=records(events, timestamp))
@@ -140,7 +144,15 @@ def test_a_reject_moves_no_clock(event: Json) -> None:
 
 
 def test_one_bad_record_loses_none_beside_it() -> None:
-    bad: list[Json | bytes | None] = [b"{", b"\xff", b"[" * 200_000, b"{}", None, b"", web("n", about={"session": None})]
+    bad: list[Json | bytes | None] = [
+        b"{",
+        b"\xff",
+        b"[" * 200_000,
+        b"{}",
+        None,
+        b"",
+        web("n", about={"session": None}),
+    ]
     mixed: list[Json | bytes | None] = [custom("first")]
     for number, one in enumerate(bad):
         mixed += [one, custom(f"e-{number}")]
@@ -180,6 +192,8 @@ def test_what_is_below_the_committed_offset_was_accounted_for_whatever_it_is() -
 
 
 def test_events_of_one_track_stay_in_the_order_of_the_log() -> None:
-    reading, _ = reading_of(custom("b", 5), web("x", about={"session": {"id": "other"}}), custom("a", 1), custom("c", 3))
+    reading, _ = reading_of(
+        custom("b", 5), web("x", about={"session": {"id": "other"}}), custom("a", 1), custom("c", 3)
+    )
 
     assert [(one.offset, one.event.id) for one in reading.work[KEY]] == [(0, "b"), (2, "a"), (3, "c")]

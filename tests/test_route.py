@@ -11,7 +11,7 @@ from projector.decode import Rejected
 from projector.route import derived_id, is_visitor, named_track, route, session_of, visitor_of
 from tests.given import Json, app, custom, ended, heartbeat, outcome, read, segment, talk, web
 
-CUSTOMER = {"customerId": "c", "customerIdType": "cookie"}
+CUSTOMER: Json = {"customerId": "c", "customerIdType": "cookie"}
 ODD_IDS = ["quo\"te'", "new\nline", "\u0000", "ä", "\U0001f600", "x" * 10_000, "s:v:", "{}"]
 
 

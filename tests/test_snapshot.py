@@ -69,7 +69,11 @@ def test_members_stand_in_the_order_of_the_contracts_table() -> None:
     members = list(json.loads(snapshot_of(session, RULES)))
 
     assert members == [name for name in ORDER if name in members]
-    assert set(ORDER) - set(members) == {"attributeLists", "awayDate", "idleDate"}  # Of a list rule, and of web and app.
+    assert set(ORDER) - set(members) == {
+        "attributeLists",
+        "awayDate",
+        "idleDate",
+    }  # Of a list rule, and of web and app.
 
 
 def test_what_is_always_there_is_there_and_nothing_else_of_an_event_that_says_nothing() -> None:
@@ -104,7 +108,9 @@ def test_every_snapshot_is_one_of_the_model_as_the_encoder_would_write_it(events
     assert b"null" not in written
 
 
-@pytest.mark.parametrize("odd", ["quo\"te'", "new\nline", "\u0000", "ä", "\U0001f600", "\u2028", "</script>", "x" * 10_000])
+@pytest.mark.parametrize(
+    "odd", ["quo\"te'", "new\nline", "\u0000", "ä", "\U0001f600", "\u2028", "</script>", "x" * 10_000]
+)
 def test_any_text_comes_out_as_it_came_in(odd: str) -> None:
     about = {"session": {"id": "s-1", "type": odd}, "customerId": odd, "externalContact": {"id": odd}}
     events = [

@@ -55,7 +55,10 @@ def test_a_journey_comes_to_what_it_says() -> None:
     sessions = ALONE.sessions()
 
     assert {one: session["eventCount"] for one, session in sessions.items() if one.startswith(("web", "conv"))} == {
-        **{"web-1": 1, "web-2": 1, "conv-1": 3, "web-3": 1},
+        "web-1": 1,
+        "web-2": 1,
+        "conv-1": 3,
+        "web-3": 1,
     }
     assert sessions["web-1"]["lastConnectedQueue"]["id"] == "q"
     assert sessions["web-1"]["conversation"]["id"] == "conv-1"
@@ -124,11 +127,7 @@ def test_a_record_that_comes_again_below_what_is_committed_is_counted_as_redeliv
     group.tell(web("a"), b"{", None)
     group.settle()
 
-    again = Group()  # With an empty store: it is filled again from the log's beginning.
-    again.log, again.commits = group.log, group.commits
-    for member in again.members:
-        member.log, member.commits = group.log, group.commits
-    again.settle()
+    again = group.after_a_wipe().settle()
 
     ledger = again.ledger()
     assert (ledger.read, ledger.redelivered, ledger.folded, ledger.tombstones) == (6, 3, 1, 1)

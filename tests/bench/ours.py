@@ -80,7 +80,8 @@ def projector(
     found = outcome(world.bootstrap, pipeline.config.output_topic)
     if is_checked and found.events != events:
         raise ServiceError(f"{events} events went in, but the last snapshots count {found.events}")
-    return numbers | {"snapshots": found.snapshots, "redis_mb": world.redis_bytes() / 1e6}
+    new, pipeline.snapshots = found.snapshots - pipeline.snapshots, found.snapshots
+    return numbers | {"snapshots": new, "redis_mb": world.redis_bytes() / 1e6}
 
 
 def reads(log: str) -> dict[int, Begin]:

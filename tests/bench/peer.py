@@ -59,7 +59,7 @@ def build() -> None:
     shutil.rmtree(BUILT, ignore_errors=True)
     shutil.copytree(SOURCES, BUILT)
     goals = ["compile", "dependency:copy-dependencies", "-DoutputDirectory=target/libs", "-DincludeScope=runtime"]
-    command = ["mvn", "--batch-mode", "--quiet", "--file", str(BUILT / "pom.xml"), *goals]
+    command = ["mvn", "--batch-mode", "--quiet", "-Dstyle.color=never", "--file", str(BUILT / "pom.xml"), *goals]
     if subprocess.run(command, check=False).returncode:
         raise ServiceError(
             "Maven could not build the peer; it needs a Java 17 with a compiler (openjdk-17-jdk-headless)"

@@ -5,6 +5,8 @@ A pause is the longest time in which a partition's committed offset does not mov
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -70,7 +72,9 @@ def _rebalances(world: World, options: Options) -> Numbers:
             numbers["stop_pause_s"] = pauses.flows_again()
             second = _join(pipeline, pauses, {})
             pauses.begin()
-            second.kill()
+            # The supervisor alone would be outlived by its worker long enough for that to leave the group in order.
+            os.killpg(second.pid, signal.SIGKILL)
+            second.wait()
             numbers["kill_pause_s"] = pauses.flows_again()
     finally:
         first.stop()

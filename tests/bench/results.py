@@ -66,15 +66,21 @@ def ratio(above: Row, below: Row, name: str) -> float:
 
 
 def show(result: Result, console: Console) -> None:
-    """The table, then the ratios and the histogram."""
-    medians = [row.median for row in result.rows]
-    names = list(dict.fromkeys(name for numbers in medians for name in numbers))
+    """The table, its longer side down; then the ratios and the histogram."""
+    medians = {row.name: row.median for row in result.rows}
+    names = list(dict.fromkeys(name for numbers in medians.values() for name in numbers))
     table = Table(title=f"{result.bench}: {result.question}", title_justify="left")
     table.add_column("")
-    for name in names:
-        table.add_column(_heading(name), justify="right")
-    for row, numbers in zip(result.rows, medians, strict=True):
-        table.add_row(row.name, *[_shown(numbers[name]) if name in numbers else "" for name in names])
+    if len(names) > len(medians):
+        for way in medians:
+            table.add_column(way, justify="right")
+        for name in names:
+            table.add_row(_heading(name), *[_shown(numbers.get(name)) for numbers in medians.values()])
+    else:
+        for name in names:
+            table.add_column(_heading(name), justify="right")
+        for way, numbers in medians.items():
+            table.add_row(way, *[_shown(numbers.get(name)) for name in names])
     console.print(table)
     for what, value in result.ratios.items():
         console.print(f"  {what}: [bold]{value:.2f}[/bold]")
@@ -128,7 +134,9 @@ def _heading(name: str) -> str:
     return name.replace("_per_", "/").replace("_us", " µs").replace("_", " ")
 
 
-def _shown(number: float) -> str:
+def _shown(number: float | None) -> str:
+    if number is None:
+        return ""
     return f"{number:,.0f}" if abs(number) >= 1000 or number == int(number) else f"{number:.3g}"
 
 

@@ -58,7 +58,9 @@ def _on_live(world: World, options: Options, sessions: int, ways: dict[str, dict
     def run(settings: dict[str, str]) -> Numbers:
         world.feed(topic, work.records(next(feeds)))
         began = time.time()
-        numbers = projector(world, pipeline.with_settings(settings), options.events, is_checked=False)
+        changed = pipeline.with_settings(settings)
+        numbers = projector(world, changed, options.events, is_checked=False)
+        pipeline.snapshots = changed.snapshots
         _check_times(began)
         return numbers | sizes
 

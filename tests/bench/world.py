@@ -69,11 +69,15 @@ class Pipeline:
     def __init__(self, settings: Mapping[str, str], home: Path) -> None:
         self.settings, self._home = settings, home
         self.config: Config = load(environment=settings)
+        self.snapshots = 0
+        """In the output topic after the last measured run."""
         self._started = 0
 
     def with_settings(self, settings: Mapping[str, str]) -> Pipeline:
         """The same topics, group and namespace."""
-        return Pipeline({**self.settings, **settings}, self._home / f"with-{uuid.uuid4().hex[:6]}")
+        other = Pipeline({**self.settings, **settings}, self._home / f"with-{uuid.uuid4().hex[:6]}")
+        other.snapshots = self.snapshots
+        return other
 
     def create_topics(self) -> None:
         with KafkaTopics(kafka_settings(self.config)) as topics:

@@ -5,6 +5,9 @@ The environment says at which steps, in order (`MORTAL_STEPS`, with commas), the
 `service`). Law: one dies at each step once, by SIGKILL; just before, a file of the step's number is made in `MORTAL_MARKS`.
 """
 
+# mypy: disable-error-code="no-untyped-call"
+# The Kafka client has annotations in part only.
+
 from __future__ import annotations
 
 import os
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from projector.ports import Batch, Conflict, Overtaken, Saved, Stored, Write
-    from projector.track import TrackKey
+    from projector.route import TrackKey
 
 
 class Fuse:

@@ -92,8 +92,8 @@ class Pipeline:
         return kcat.read(self._bootstrap, self.config.output_topic)
 
     def newest(self) -> dict[str, kcat.Message]:
-        """By session id the last snapshot."""
-        return {message.key or "": message for message in self.published()}
+        """By session id the last snapshot; without those that were withdrawn."""
+        return newest_of(self.published())
 
     def wait_for(self, count: int) -> None:
         """Waits until so many snapshots have been published, tombstones included."""
@@ -123,3 +123,9 @@ class Pipeline:
         """By shard and partition the next offset."""
         with closing(store(self.config, check(self.config))) as redis:
             return [{one: at.offset for one, at in shard.items()} for shard in redis.positions()]
+
+
+def newest_of(published: Iterable[kcat.Message]) -> dict[str, kcat.Message]:
+    """By session id the last snapshot; without those that were withdrawn."""
+    last = {message.key or "": message for message in published}
+    return {key: message for key, message in last.items() if message.value is not None}

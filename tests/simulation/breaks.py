@@ -17,11 +17,12 @@ from projector.drafting import Draft, Drafting
 from projector.errors import Doubt
 from projector.ledger import Mark, mark_of
 from projector.life import Life
-from projector.ports import Batch, Change, Committed, Saved, Write
+from projector.ports import Batch, Change, Committed, Write
 from projector.saving import Saving
 from projector.turn import Turn
 from projector.worker import Worker
 from tests.simulation import store
+from tests.simulation.kafka import SimPublisher
 from tests.simulation.store import Nodes, SimStore
 
 Original = Callable[..., Any]
@@ -51,20 +52,20 @@ def _only_changed(original: Original) -> Original:
 
 
 def _commit_first(original: Original) -> Original:
-    def draft(drafting: Drafting, batch: Batch, work: Any, now: int) -> Draft:
-        made: Draft = original(drafting, batch, work, now)
-        turn = _turn_of(drafting)
-        turn._publisher.publish([], [], turn._commits(made), batch.group)
-        return made
+    def init(turn: Any, **arguments: Any) -> None:
+        original(turn, **arguments)
+        save, publisher = turn._saving.save, turn._publisher
+        if not isinstance(publisher, SimPublisher):
+            return  # The fold of the whole log that results are compared with.
 
-    return draft
+        def committed_and_saved(draft: Draft) -> Any:
+            group = (publisher._wire.actor.name, publisher._source.generation)
+            publisher.publish([], [], turn._commits(draft), group)
+            return save(draft)
 
+        turn._saving.save = committed_and_saved
 
-def _turn_of(drafting: Drafting) -> Turn:
-    """The turn that a drafting is a part of: breaks reach across, the product does not."""
-    import gc
-
-    return next(one for one in gc.get_objects() if isinstance(one, Turn) and one._drafting is drafting)
+    return init
 
 
 def _nothing_is_compared(_original: Original) -> Original:
@@ -72,14 +73,6 @@ def _nothing_is_compared(_original: Original) -> Original:
         return True
 
     return has
-
-
-def _positions_are_not_compared(original: Original) -> Original:
-    def accept(saving: Saving, draft: Draft, shard: int, result: Any) -> None:
-        saving._life.shards[shard] = {}
-        original(saving, draft, shard, result)
-
-    return accept
 
 
 def _never_overtaken(_original: Original) -> Original:
@@ -128,7 +121,7 @@ def _loud(original: Original) -> Original:
 
 def _only_touched_shards(original: Original) -> Original:
     def save(client: SimStore, shard: int, write: Write) -> Any:
-        if write.tracks:
+        if write.tracks or client.shards == 1:
             return original(client, shard, write)
         return original(client, shard, Write({}, clocks=write.clocks))
 
@@ -188,17 +181,9 @@ def _the_wall_clock_ends(_original: Original) -> Original:
     return end_clocks
 
 
-def _positions_go_along(original: Original) -> Original:
-    def save(saving: Saving, draft: Draft) -> Any:
-        draft.linked = False
-        return original(saving, draft)
-
-    return save
-
-
 def _rejects_again(original: Original) -> Original:
-    def read(batch: Any, marks: Any, _committed: Any, *rest: Any) -> Any:
-        return original(batch, marks, {}, *rest)
+    def read(batch: Any, marks: Any, _committed: Any, **more: Any) -> Any:
+        return original(batch, marks, {}, **more)
 
     return read
 
@@ -219,13 +204,6 @@ def _commits_go_back(_original: Original) -> Original:
     return commits
 
 
-def _ids_are_claimed_once(_original: Original) -> Original:
-    def release(*_: Any) -> None:
-        return None
-
-    return release
-
-
 def _saves_nothing_again(_original: Original) -> Original:
     """What others wrote in between is taken for ours."""
 
@@ -240,7 +218,7 @@ def _saves_nothing_again(_original: Original) -> Original:
 
 BREAKS: dict[str, tuple[Any, str, Callable[[Original], Original]]] = {
     "publish only what changed": (Turn, "_changes", _only_changed),
-    "commit before the save": (Drafting, "draft", _commit_first),
+    "commit before the save": (Turn, "__init__", _commit_first),
     "compare no tokens": (Nodes, "_has", _nothing_is_compared),
     "compare no positions": (store, "_is_overtaken", _never_overtaken),
     "remove deadlines before their ends are published": (Saving, "_write", _due_goes_first),
@@ -253,7 +231,6 @@ BREAKS: dict[str, tuple[Any, str, Callable[[Original], Original]]] = {
     "live on after a doubt": (Worker, "step", _doubts_are_shrugged_off),
     "follow the links of new records only": (Drafting, "_follow_links", _links_of_new_records_only),
     "end by the wall clock with records unread": (Drafting, "_end_clocks", _the_wall_clock_ends),
-    "write positions before all shards have the linked facts": (Saving, "save", _positions_go_along),
     "reject again what was rejected": (projector.turn, "read", _rejects_again),
     "forget the counts of the last life": (projector.life, "mark_of", _counts_are_forgotten),
     "commit below what is committed": (Turn, "_commits", _commits_go_back),

@@ -119,16 +119,15 @@ class Journeys:
 
     def _talk(self, at: int) -> Line:
         conversation = f"conv-{self._dice.randrange(2)}"
-        what, more = self._dice.choice(
-            [
-                ("customer.start", {"direction": "INBOUND", "mediaType": "MESSAGE"}),
-                ("customer.end", {"disconnectType": "CLIENT"}),
-                ("acd.end", {"acdOutcome": "ANSWERED", "queueId": f"queue-{self._count}"}),
-                ("user.start", {"userId": f"user-{self._count}"}),
-                ("user.end", {"userId": "user-a", "interactingDurationMs": 7, "disconnectType": "PEER"}),
-                ("wrapup", {"wrapupCode": f"code-{self._count}"}),
-            ]
-        )
+        kinds: list[tuple[str, Json]] = [
+            ("customer.start", {"direction": "INBOUND", "mediaType": "MESSAGE"}),
+            ("customer.end", {"disconnectType": "CLIENT"}),
+            ("acd.end", {"acdOutcome": "ANSWERED", "queueId": f"queue-{self._count}"}),
+            ("user.start", {"userId": f"user-{self._count}"}),
+            ("user.end", {"userId": "user-a", "interactingDurationMs": 7, "disconnectType": "PEER"}),
+            ("wrapup", {"wrapupCode": f"code-{self._count}"}),
+        ]
+        what, more = self._dice.choice(kinds)
         body = {"eventTime": at, "participantId": f"p{self._count}", **more}
         if self._links and self._dice.random() < 0.5:
             body["journeyContext"] = {"sessionId": self._some_web()}
@@ -156,7 +155,7 @@ class Journeys:
 
 
 def visited(session: str, event_id: str, at: int) -> Line:
-    event = {"id": event_id, "eventType": "WebEvent", "createdDate": format_ms(at)}
+    event: Json = {"id": event_id, "eventType": "WebEvent", "createdDate": format_ms(at)}
     event |= {"session": {"id": session, "type": "web"}, "webEvent": {"eventName": "page_viewed"}}
     return _line(session, event, at)
 

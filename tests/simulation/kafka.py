@@ -43,7 +43,7 @@ class SimSource:
 
     def __init__(self, broker: Broker, wire: Wire, dice: Random, batch_max: int) -> None:
         self._broker, self._wire, self._dice, self._batch_max = broker, wire, dice, batch_max
-        self._generation = 0
+        self.generation = 0
         self.at: dict[Partition, Offset] = {}
         self.at_end: frozenset[Partition] = frozenset()
 
@@ -53,9 +53,9 @@ class SimSource:
         if name not in broker.assignment and name not in broker.joining:
             broker.joining.append(name)
         assigned = broker.assignment.get(name, ())
-        if broker.generation != self._generation:
-            self._generation, self.at = broker.generation, {}
-        batch = Batch(records=(), assigned=assigned, generation=self._generation, group=(name, self._generation))
+        if broker.generation != self.generation:
+            self.generation, self.at = broker.generation, {}
+        batch = Batch(records=(), assigned=assigned, generation=self.generation, group=(name, self.generation))
         if self.at:
             self._read(batch)
         return batch
@@ -97,7 +97,7 @@ class SimSource:
 
     def begin_at(self, positions: Mapping[Partition, Offset]) -> None:
         self._wire.boundary(f"begins at {dict(positions)}")
-        if self._broker.generation != self._generation and not set(positions) <= set(
+        if self._broker.generation != self.generation and not set(positions) <= set(
             self._broker.assignment.get(self._wire.actor.name, ())
         ):
             raise Doubt("not ours any more")

@@ -47,8 +47,25 @@ TROUBLES = {
 }
 
 
-def plan_of(dice: Random, *, visits: bool) -> Plan:
+def harsh_plan_of(dice: Random) -> Plan:
+    """A shape in which all troubles and all means against them meet."""
+    return Plan(
+        partitions=3,
+        shards=dice.choice([1, 2]),
+        clustered=True,
+        workers=3,
+        keyed=dice.random() < 0.3,
+        visits=dice.random() < 0.3,
+        cache_max=100,
+        ticks=240,
+        weights=CALM | TROUBLES,
+    )
+
+
+def plan_of(dice: Random) -> Plan:
     """Any shape; of the troubles each is left out in half of the seeds, so that they meet in all combinations."""
+    if dice.random() < 0.2:
+        return harsh_plan_of(dice)
     keyed = dice.random() < 0.5
     factor = dice.choice([0.5, 1.0, 2.0])
     troubles = {name: weight * factor for name, weight in TROUBLES.items() if dice.random() < 0.5}
@@ -62,7 +79,7 @@ def plan_of(dice: Random, *, visits: bool) -> Plan:
         sessions=dice.choice([1, 2, 4]),
         keyed=keyed,
         links=dice.random() < 0.7,
-        visits=visits and dice.random() < 0.5,
+        visits=dice.random() < 0.5,
         late=dice.random() < 0.5,
         exactly_once=dice.random() < 0.9,
         own_transactional_ids=dice.random() < 0.5,

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from tests.simulation.checks import judge
 from tests.simulation.journeys import MINUTE
-from tests.simulation.plan import Plan, plan_of
+from tests.simulation.plan import Plan, harsh_plan_of, plan_of
 from tests.simulation.wire import Trouble
 from tests.simulation.world import SimWorld
 
@@ -27,9 +27,10 @@ class Verdict(Struct):
     trace: list[str]
 
 
-def run(seed: int) -> Verdict:
+def run(seed: int, *, harsh: bool = False) -> Verdict:
     dice = Random(seed)
-    return verdict_of(SimWorld(plan_of(dice, visits=True), dice), _live)
+    plan = harsh_plan_of(dice) if harsh else plan_of(dice)
+    return verdict_of(SimWorld(plan, dice), _live)
 
 
 def verdict_of(world: SimWorld, live: Callable[[SimWorld], list[str]]) -> Verdict:

@@ -14,10 +14,11 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from projector.adapters.kafka.outgoing import partitioner, reject_record, snapshot_record
+from projector.adapters.kafka.outgoing import partitioner, reject_record
 from projector.adapters.kafka.settings import DELIVERY_TIMEOUT_MS, KafkaSettings, producer_options
 from projector.adapters.kafka.source import offsets_of, require_member
 from projector.adapters.kafka.trouble import asking, effects, made
+from projector.adapters.kafka.writing import Writer, writer_of
 from projector.errors import Doubt, Unavailable
 from projector.ports import Change, Committed, Partition, Refused
 from projector.rules import Rules
@@ -51,7 +52,8 @@ class KafkaPublisher:
         self._producer: KafkaProducer | None = None
         """None from a doubt until `renew`."""
         self._used = False
-        self._partition_of = partitioner(1)
+        self._writer: Writer
+        """The producer's."""
         self.renew()
 
     def renew(self) -> None:
@@ -66,13 +68,14 @@ class KafkaPublisher:
         producer = made(KafkaProducer, producer_options(self._settings, self._transactional_id), "publish", where)
         try:
             with asking("begin to publish", where):
-                self._partition_of = partitioner(_partitions(producer, self._settings.output_topic))
+                partition_of = partitioner(_partitions(producer, self._settings.output_topic))
                 _partitions(producer, self._settings.rejects_topic)
                 if self._transactional:
                     producer.init_transactions()
         except BaseException:
             _throw_away(producer)
             raise
+        self._writer = writer_of(producer, self._settings.output_topic, partition_of, self._rules)
         self._producer, self._used = producer, False
 
     def publish(
@@ -131,17 +134,10 @@ class KafkaPublisher:
     def _send(self, producer: KafkaProducer, changes: Sequence[Change], rejects: Sequence[Refused]) -> None:
         """Returns when the broker has acknowledged every record.
 
-        Each is asked for its outcome: neither `flush` nor the commit fails for a record that was given up.
+        Each future is asked for its outcome: neither `flush` nor the commit fails for a record that was given up.
         Flushed before the commit, which else would switch lingering off for good.
         """
-        sent = []
-        topic, rules, partition_of = self._settings.output_topic, self._rules, self._partition_of
-        for change in changes:
-            value, headers = snapshot_record(change, rules)
-            key = change.session_id
-            sent.append(
-                producer.send(topic, value=value, key=key.encode(), headers=headers, partition=partition_of(key))
-            )
+        sent = self._writer.write(changes)
         for refused in rejects:
             reject_key, value, headers = reject_record(refused, self._settings.input_topic, hidden=self._hide_rejects)
             sent.append(producer.send(self._settings.rejects_topic, value=value, key=reject_key, headers=headers))

@@ -1,6 +1,11 @@
-import pytest
+# kafka-python ships no types.
+# mypy: disable-error-code="no-untyped-call"
+import random
 
-from projector.adapters.kafka.outgoing import partitioner
+import pytest
+from kafka.partitioner import default
+
+from projector.adapters.kafka.outgoing import murmur2, partitioner
 
 
 @pytest.mark.parametrize(
@@ -17,3 +22,10 @@ from projector.adapters.kafka.outgoing import partitioner
 def test_a_key_has_the_partition_that_kafkas_java_clients_give_it(key: str, hashed: int) -> None:
     for partitions in (1, 7, 48):
         assert partitioner(partitions)(key) == (hashed & 0x7FFFFFFF) % partitions
+
+
+def test_keys_are_hashed_as_kafka_python_does_it() -> None:
+    dice = random.Random(1)
+    keys = [dice.randbytes(size) for size in range(80) for _ in range(20)] + [b"\xff" * 13, b"\0" * 16]
+
+    assert [murmur2(key) for key in keys] == [default.murmur2(key) for key in keys]

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from kafka import KafkaProducer
 
 from projector.adapters.kafka import KafkaPublisher, KafkaSettings, KafkaSource
 from projector.adapters.kafka.reading import Taken
@@ -284,28 +283,6 @@ def test_a_snapshot_larger_than_the_topic_takes_is_no_doubt_that_would_be_tried_
     publisher.renew()
 
     assert published(kafka, narrow) == []
-
-
-def test_a_record_that_was_given_up_is_a_doubt_though_flush_is_content(
-    kafka: Topics, settings: KafkaSettings, new_publisher: NewPublisher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    publisher = new_publisher()
-    send = KafkaProducer.send
-
-    def send_and_give_up(self: Any, *args: Any, **options: Any) -> Any:
-        future = send(self, *args, **options)
-        (queue,) = self._accumulator._batches.values()
-        queue[0].created -= 3600  # As if the broker had not taken it for an hour.
-        return future
-
-    monkeypatch.setattr(KafkaProducer, "send", send_and_give_up)
-
-    with pytest.raises(Doubt, match="Expiring"):
-        publisher.publish([a_change("s1")], [], {}, None)
-    monkeypatch.undo()
-    publisher.renew()
-
-    assert published(kafka, settings.output_topic) == []
 
 
 def test_a_missing_topic_says_how_to_make_it(

@@ -1,0 +1,145 @@
+"""Kafka's record format v2 as bytes: a change as a record, records as a payload, a payload as a batch.
+
+Law: a reader of the format finds in it what the stock producer would have written of `snapshot_record`. Everything
+that is the same in all snapshots is packed once. No client is used here, only the format.
+"""
+
+import struct
+from collections.abc import Callable, Iterable, Iterator
+
+from crc32c import crc32c
+from msgspec import Struct
+
+from projector.adapters.kafka.outgoing import snapshot_record
+from projector.dates import format_time_json
+from projector.ports import Change
+from projector.rules import Rules
+from projector.snapshot import Header, headers_around, snapshot_of, told_at
+
+Payload = tuple[bytes, int]
+"""Records one behind the other, and how many."""
+
+
+def packed(change: Change, key: bytes, rules: Rules) -> bytes:
+    """The record from its key on: key, value and headers, each with its size."""
+    session = change.session
+    if session is None:
+        value, headers = snapshot_record(change, rules)
+        return b"".join((_sized(key), _sized(value), _packed_headers(headers)))
+    text = snapshot_of(session, rules)
+    revision = b"%d" % change.revision
+    event_id = b"%b/%b" % (key, revision)
+    parts = (
+        *(_varint(len(key)), key, _varint(len(text)), text),
+        *(_TO_REVISION, _varint(len(revision)), revision),
+        *(_TO_EVENT_ID, _varint(len(event_id)), event_id),
+        *(_TO_TIME, format_time_json(told_at(session, rules))[1:-1], _TO_END),
+    )
+    return b"".join(parts)
+
+
+def payloads(records: Iterable[bytes], bytes_max: int) -> Iterator[Payload]:
+    """Packed records, in order, in payloads of at most so many bytes; a larger record has one of its own.
+
+    A record says how long it is, that its attributes are none, that it has the time of its batch, and its place in it.
+    """
+    parts: list[bytes] = []
+    count = size = 0
+    for record in records:
+        length = len(record) + _RECORD_OVERHEAD_MAX
+        if size + length > bytes_max and parts:
+            yield b"".join(parts), count
+            parts = []
+            count = size = 0
+        place = _varint(count)
+        parts += (_varint(2 + len(place) + len(record)), b"\0\0", place, record)
+        count += 1
+        size += length
+    if parts:
+        yield b"".join(parts), count
+
+
+class Producer(Struct, frozen=True):
+    """Who a batch is from, which the broker checks (KIP-98)."""
+
+    id: int = -1
+    epoch: int = -1
+    sequence: int = -1
+    """Of the first record; each further one counts one."""
+    transactional: bool = False
+
+
+class Codec(Struct, frozen=True):
+    number: int = 0
+    """Kafka's; 0 is none."""
+    compress: Callable[[bytes], bytes] | None = None
+
+
+def sealed(payload: Payload, time_ms: int, codec: Codec, producer: Producer) -> bytearray:
+    """The whole batch. What does not get smaller is not compressed, as the stock producer does it."""
+    data, count = payload
+    attributes = 0
+    if codec.compress is not None:
+        compressed = codec.compress(data)
+        if len(compressed) < len(data):
+            data, attributes = compressed, codec.number
+    if producer.transactional:
+        attributes |= _TRANSACTIONAL
+    batch = bytearray(_BATCH.size)
+    batch += data
+    # The broker sets the first offset and the leader's epoch; the checksum comes when all behind it is there.
+    before = (0, len(batch) - _AFTER_LENGTH, 0, _MAGIC, 0)
+    behind = (attributes, count - 1, time_ms, time_ms, producer.id, producer.epoch, producer.sequence, count)
+    _BATCH.pack_into(batch, 0, *before, *behind)
+    with memoryview(batch) as view:
+        _CHECKSUM.pack_into(batch, _CHECKSUM_AT, crc32c(view[_CHECKED_FROM:]))
+    return batch
+
+
+_BATCH = struct.Struct(">qiibIhiqqqhii")
+_CHECKSUM = struct.Struct(">I")
+_AFTER_LENGTH, _CHECKSUM_AT, _CHECKED_FROM = 12, 17, 21
+_MAGIC = 2
+_TRANSACTIONAL = 0x10
+_RECORD_OVERHEAD_MAX = 12
+"""Two varints of five bytes at most, attributes and time."""
+
+
+def _long_varint(number: int) -> bytes:
+    """A number that is not negative, zigzag and in base 128."""
+    rest, digits = number << 1, bytearray()
+    while rest > 0x7F:
+        digits.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    digits.append(rest)
+    return bytes(digits)
+
+
+_VARINTS = tuple(_long_varint(number) for number in range(8192))
+"""Nearly all sizes and places: 0.4 MB that save some 0.5 µs each."""
+
+
+def _varint(number: int) -> bytes:
+    return _VARINTS[number] if number < 8192 else _long_varint(number)
+
+
+def _sized(data: bytes | None) -> bytes:
+    return b"\x01" if data is None else _varint(len(data)) + data
+
+
+def _packed_headers(headers: list[Header]) -> bytes:
+    return _varint(len(headers)) + b"".join(_sized(name.encode()) + _sized(value) for name, value in headers)
+
+
+def _constant_runs() -> tuple[bytes, bytes, bytes, bytes]:
+    """What stands in a snapshot's headers before, between and after the three that vary."""
+    varying = (b"\xffrevision", b"\xffid", b"\xfftime".ljust(len("yyyy-MM-ddTHH:mm:ss.mmmZ")))
+    whole, runs = _packed_headers(headers_around(*varying)), []
+    for value in varying:
+        run, _, whole = whole.partition(_sized(value))
+        runs.append(run)
+    to_revision, to_event_id, to_time = runs
+    return to_revision, to_event_id, to_time + _varint(len(varying[-1])), whole
+
+
+_TO_REVISION, _TO_EVENT_ID, _TO_TIME, _TO_END = _constant_runs()

@@ -1,0 +1,213 @@
+"""Where a life begins to read, what it believes there, and when it must not begin at all (design §3, the start rule)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+
+from projector.adapters.embedded import EmbeddedStore
+from projector.errors import WrongInput
+from projector.ledger import Ledger, Mark
+from projector.life import Life, Start, begin
+from projector.ports import Batch, Committed, Offset, Partition, Position, Saved, Span, Write
+from tests.given import DAY, MINUTE, T0, custom, web
+from tests.group import Group
+
+
+class Log:
+    """A `Source` that has spans, commits and offsets by time, and no records."""
+
+    topic = "log"
+
+    def __init__(self, spans: Mapping[Partition, Span], commits: Mapping[Partition, Committed] | None = None) -> None:
+        self._spans, self._commits = spans, commits or {}
+        self.began_at: dict[Partition, Offset] = {}
+
+    def poll(self) -> Batch:
+        raise AssertionError("a life begins without reading")
+
+    def partitions(self) -> tuple[Partition, ...]:
+        return tuple(self._spans)
+
+    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, Committed]:
+        return {one: self._commits[one] for one in partitions if one in self._commits}
+
+    def spans(self, partitions: Iterable[Partition]) -> dict[Partition, Span]:
+        return {one: self._spans[one] for one in partitions}
+
+    def offsets_at(self, partitions: Iterable[Partition], ms: int) -> dict[Partition, Offset]:
+        return {one: self._spans[one].begin + ms // MINUTE for one in partitions}
+
+    def begin_at(self, positions: Mapping[Partition, Offset]) -> None:
+        self.began_at = dict(positions)
+
+    def close(self) -> None:
+        pass
+
+
+def store_at(*shards: Mapping[Partition, tuple[Offset, int]]) -> EmbeddedStore:
+    """A store with these positions, by shard."""
+    store = EmbeddedStore(shards=len(shards))
+    for shard, positions in enumerate(shards):
+        new = {one: Position(*at) for one, at in positions.items()}
+        assert isinstance(store.save(shard, Write(dict.fromkeys(new), positions=new)), Saved)
+    return store
+
+
+def commit(offset: Offset, **mark: Any) -> Committed:
+    return Committed(offset, Mark(**mark).encode())
+
+
+def life_of(log: Log, store: EmbeddedStore | None = None, *, start: Start | None = None) -> Life:
+    life = begin(log, store or store_at({}), log.partitions(), 1, start or Start())
+    assert log.began_at == life.read
+    return life
+
+
+ONE = {0: Span(3, 100)}
+
+
+# A namespace that has never been used.
+
+
+@pytest.mark.parametrize(("at", "offset"), [("beginning", 3), ("end", 100), (10 * MINUTE, 13)])
+def test_a_new_namespace_begins_where_the_setting_says(at: str | int, offset: int) -> None:
+    life = life_of(Log(ONE), start=Start(at))
+
+    assert life.read == {0: offset}
+    assert life.marks[0].origin == offset
+    assert life.marks[0].clock is None
+    assert life.caught_up
+
+
+def test_where_it_began_is_recorded_and_stays() -> None:
+    store = store_at({})
+    life_of(Log(ONE), store, start=Start("end"))
+
+    assert life_of(Log({0: Span(3, 200)}), store, start=Start("end")).read == {0: 100}
+
+
+# A namespace that is in use.
+
+
+def test_where_store_and_commits_agree_it_goes_on() -> None:
+    ledger = Ledger(read=47, folded=47)
+    life = life_of(Log(ONE, {0: commit(50, clock=T0, ledger=ledger, origin=3)}), store_at({0: (50, T0)}))
+
+    assert (life.read, life.marks[0].clock, life.marks[0].ledger) == ({0: 50}, T0, ledger)
+    assert life.committed == {0: 50}
+    assert life.caught_up
+
+
+def test_a_store_that_is_behind_is_read_to_again_with_the_clock_it_had() -> None:
+    life = life_of(Log(ONE, {0: commit(50, clock=T0 + 9, origin=3)}), store_at({0: (40, T0)}))
+
+    assert (life.read, life.marks[0].clock) == ({0: 40}, T0)
+    assert life.committed == {0: 50}
+    assert life.clocks_committed == {0: T0 + 9}
+    assert life.behind == {0}
+
+
+def test_the_least_position_of_all_shards_counts_and_a_shard_without_one_as_the_beginning() -> None:
+    log = Log(ONE, {0: commit(50, clock=T0, origin=3)})
+
+    assert life_of(log, store_at({0: (50, T0)}, {0: (45, T0 - 1)}, {0: (47, T0)})).read == {0: 45}
+    assert life_of(log, store_at({0: (50, T0)}, {})).read == {0: 3}
+
+
+def test_a_store_that_is_ahead_of_the_commits_is_read_from_the_commits() -> None:
+    life = life_of(Log(ONE, {0: commit(50, clock=T0, origin=3)}), store_at({0: (60, T0 + 9)}))
+
+    assert (life.read, life.marks[0].clock) == ({0: 50}, T0)
+    assert life.targets == {0: 60}
+    assert life.behind == {0}
+
+
+def test_a_wiped_store_is_filled_again_from_where_the_namespace_began() -> None:
+    life = life_of(Log({0: Span(0, 100)}, {0: commit(50, clock=T0, origin=7)}), start=Start("end"))
+
+    assert (life.read, life.marks[0].clock) == ({0: 7}, None)
+    assert life.behind == {0}
+
+
+def test_without_a_commit_it_begins_at_the_beginning() -> None:
+    life = life_of(Log(ONE), store_at({0: (40, T0)}), start=Start("end"))
+
+    assert life.read == {0: 3}
+    assert life.targets == {0: 40}
+
+
+def test_a_partition_that_was_added_begins_at_its_beginning_in_a_namespace_that_is_in_use() -> None:
+    log = Log({0: Span(0, 100), 1: Span(0, 20)}, {0: commit(50)})
+
+    assert life_of(log, store_at({0: (50, T0)}), start=Start("end")).read == {0: 50, 1: 0}
+
+
+def test_what_another_tool_committed_is_an_offset_without_a_clock() -> None:
+    life = life_of(Log(ONE, {0: Committed(50, "by hand")}), store_at({0: (50, T0)}))
+
+    assert (life.read, life.marks[0].clock) == ({0: 50}, None)
+
+
+# A log that is not what it was.
+
+
+def refusal(log: Log, store: EmbeddedStore | None = None) -> str:
+    with pytest.raises(WrongInput) as refused:
+        life_of(log, store)
+    return str(refused.value)
+
+
+def test_a_log_that_ends_before_what_was_read_was_made_anew() -> None:
+    assert refusal(Log({0: Span(0, 9)}, {0: commit(50)}), store_at({0: (50, T0)})) == (
+        "partition 0 ends at offset 9, but was read up to 50 before: the topic was made anew."
+        " Use a new namespace and group id, or restore the topic."
+    )
+
+
+def test_a_log_that_was_cut_off_above_the_start_stops_it() -> None:
+    assert refusal(Log({0: Span(60, 100)}, {0: commit(50)}), store_at({0: (50, T0)})) == (
+        "partition 0 begins at offset 60, but state needs it from 50 on: 10 records are gone."
+        ' Set on_gap = "skip" to go on without them, counted in the ledger, or use a new namespace.'
+    )
+
+
+def test_a_gap_that_is_accepted_is_counted() -> None:
+    log = Log({0: Span(60, 100)}, {0: commit(50)})
+
+    life = life_of(log, store_at({0: (50, T0)}), start=Start(on_gap="skip"))
+
+    assert life.read == {0: 60}
+    assert life.marks[0].ledger.skipped == 10
+
+
+def test_a_log_that_was_cut_off_exactly_at_the_start_has_no_gap() -> None:
+    assert life_of(Log({0: Span(50, 50)}, {0: commit(50)}), store_at({0: (50, T0)})).read == {0: 50}
+
+
+# Lives of a running group.
+
+
+def test_no_reader_sees_a_session_go_back_while_a_store_that_lost_everything_is_filled_again() -> None:
+    group = Group(size=1)
+    group.tell(*(custom(f"e-{number}", number) for number in range(10)))
+    group.settle()
+
+    again = group.after_a_wipe().settle()
+
+    assert again.revisions["s-1"] == [20]
+    assert again.sessions() == group.sessions()
+    assert (again.ledger().read, again.ledger().redelivered, again.ledger().balance()) == (20, 10, 0)
+
+
+def test_what_had_ended_for_readers_does_not_come_back_while_the_store_is_filled_again() -> None:
+    group = Group()
+    group.tell(web("a"))
+    group.settle(at=DAY)
+
+    again = group.after_a_wipe().settle(at=0)
+
+    assert again.revisions["s-1"] == [3]
+    assert again.sessions() == group.sessions()

@@ -1,0 +1,43 @@
+"""Laws 1 to 6 through every kind of trouble, in the simulated world (contract §8); `make soak` goes on from here."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.breaks import BREAKS, broken
+from tests.simulation.exhaustive import HISTORIES, TROUBLES, History, every_crash_point
+from tests.simulation.run import run
+
+SEEDS, BLOCK = 500, 50
+HUNT = 400
+"""So many seeds a break may hide in; most are caught within ten."""
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
+def test_the_laws_hold_through_seeded_trouble(first: int) -> None:
+    failed = {seed: run(seed).violations for seed in range(first, first + BLOCK)}
+
+    assert {seed: violations for seed, violations in failed.items() if violations} == {}, (
+        "see one: python -m tests.simulation --verbose --seed N"
+    )
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.name)
+def test_the_laws_hold_wherever_trouble_strikes(history: History, trouble: str) -> None:
+    outcomes = dict(every_crash_point(history, trouble))
+
+    assert len(outcomes) > 20  # From the first poll to the last answer: there were boundaries to strike at.
+    assert {at: outcome.violations for at, outcome in outcomes.items() if outcome.violations} == {}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_product_with_one_rule_left_out_is_caught(name: str) -> None:
+    with broken(name):
+        caught = next((seed for seed in range(HUNT) if run(seed, harsh=True).violations), None)
+
+    assert caught is not None
+
+
+def test_a_seed_tells_the_same_story_every_time() -> None:
+    assert run(7).trace == run(7).trace
