@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from projector.events import AttributeValue
+from projector.models import AttributeValue
 
 _BEYOND_DOUBLE = re.compile(rb"\d{309}")
 _CUT_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}[^\\]{0,8}\s*\Z")

@@ -4,28 +4,19 @@ Where several reasons hold the first of the closed list is given, so the checks 
 than the record itself, `no-identity`, `too-late` and the limits on attributes, is judged by `route` and the fold.
 """
 
-from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 from msgspec import Raw, Struct
 
-from projector import complaints, events
+from projector import complaints
 from projector.complaints import short
-from projector.dates import GREATEST, LEAST, parse_time
-from projector.events import (
-    Attribute,
-    AttributeValue,
-    ConversationEvent,
-    Envelope,
-    Event,
-    JourneyEvent,
-    Page,
-    Payload,
-    Reference,
-)
+from projector.dates import GREATEST, LEAST
+from projector.events import ConversationEvent, Envelope, Event, JourneyEvent
+from projector.models import Reference
+from projector.payloads import PAYLOADS, NotAnEventError, required, time_of
 
 VALUE_BYTES_MAX = 1 << 20
 ATTRIBUTES_MAX = 200
@@ -50,10 +41,6 @@ class Rejected(Struct, gc=False):
 
     reason: Reason
     detail: str
-
-
-class NotAnEventError(Exception):
-    """It is JSON, but not an event; the message says which member, where, and what was expected."""
 
 
 def decode(value: bytes | None) -> Event | Rejected | None:
@@ -130,7 +117,7 @@ def _event_of(envelope: Envelope) -> Event | None:
     has_body = bytes(body) not in (b"", b"null")
     if envelope.topic_name is None and not has_body:
         return _journey_event(envelope, at="")
-    topic = _required(envelope.topic_name, "$.topicName")
+    topic = required(envelope.topic_name, "$.topicName")
     if topic == _IGNORED_TOPIC:
         return None
     if not has_body:
@@ -139,13 +126,13 @@ def _event_of(envelope: Envelope) -> Event | None:
 
 
 def _journey_event(envelope: JourneyEvent, *, at: str) -> Event:
-    event_type = _required(envelope.event_type, f"${at}.eventType")
+    event_type = required(envelope.event_type, f"${at}.eventType")
     kind = event_type.removeprefix("com.genesys.journey.")
     event_id = envelope.id or None
     if event_id is None and kind != "Heartbeat":
         raise NotAnEventError(f"`${at}.id` is missing: a non-empty string is required")
-    created = _time(_required(envelope.created_date, f"${at}.createdDate"), f"${at}.createdDate")
-    take = _PAYLOADS.get(kind)
+    created = time_of(required(envelope.created_date, f"${at}.createdDate"), f"${at}.createdDate")
+    take = PAYLOADS.get(kind)
     if take is None:
         raise _UnknownTypeError(f"event type {short(event_type)} is not known")
     name, payload = take(envelope, at)
@@ -161,141 +148,6 @@ def _journey_event(envelope: JourneyEvent, *, at: str) -> Event:
         contact if contact is not None and contact.id else None,
         payload,
     )
-
-
-def _required(text: str | None, where: str) -> str:
-    if text is None:
-        raise NotAnEventError(f"`{where}` is missing: a string is required")
-    return text
-
-
-def _time(text: str, where: str) -> int:
-    ms = parse_time(text)
-    if ms is None:
-        raise NotAnEventError(
-            f"`{where}` is {short(text)}: an RFC 3339 time with an offset, such as 2025-06-10T08:00:05.120Z,"
-            " is required"
-        )
-    return ms
-
-
-# Payloads, by event type.
-
-Taken = tuple[str, Payload]
-"""The `eventName`, empty where the type has none, and the payload."""
-
-
-def _web(envelope: JourneyEvent, at: str) -> Taken:
-    payload = _present(envelope.web_event, f"${at}.webEvent")
-    payload.page = _page(payload.page, f"${at}.webEvent.page")
-    payload.attributes = _texts(payload.attributes)
-    return _required(payload.event_name, f"${at}.webEvent.eventName"), payload
-
-
-def _app(envelope: JourneyEvent, at: str) -> Taken:
-    payload = _present(envelope.app_event, f"${at}.appEvent")
-    payload.page = _page(payload.page, f"${at}.appEvent.page")
-    payload.attributes = _texts(payload.attributes)
-    return _required(payload.event_name, f"${at}.appEvent.eventName"), payload
-
-
-def _custom(envelope: JourneyEvent, at: str) -> Taken:
-    payload = _present(envelope.custom_event, f"${at}.customEvent")
-    payload.attributes = _texts(payload.attributes)
-    return _required(payload.event_name, f"${at}.customEvent.eventName"), payload
-
-
-def _outcome_achieved(envelope: JourneyEvent, at: str) -> Taken:
-    payload = _present(envelope.outcome_achieved_event, f"${at}.outcomeAchievedEvent")
-    if payload.outcome is None or not payload.outcome.id:
-        raise NotAnEventError(f"`${at}.outcomeAchievedEvent.outcome.id` is missing: a non-empty string is required")
-    return "", payload
-
-
-def _segment_assignment(envelope: JourneyEvent, at: str) -> Taken:
-    payload = _present(envelope.segment_assignment_event, f"${at}.segmentAssignmentEvent")
-    if payload.segment is None or not payload.segment.id:
-        raise NotAnEventError(f"`${at}.segmentAssignmentEvent.segment.id` is missing: a non-empty string is required")
-    if payload.date_assigned is not None:
-        _time(payload.date_assigned, f"${at}.segmentAssignmentEvent.dateAssigned")
-    return "", payload
-
-
-def _web_action(envelope: JourneyEvent, at: str) -> Taken:
-    return "", _present(envelope.web_action_event, f"${at}.webActionEvent")
-
-
-def _blocked_offer(envelope: JourneyEvent, at: str) -> Taken:
-    return "", _present(envelope.blocked_web_action_offer_event, f"${at}.blockedWebActionOfferEvent")
-
-
-def _outcome_attribution(envelope: JourneyEvent, at: str) -> Taken:
-    payload = envelope.outcome_attribution_event_message or envelope.outcome_attribution_event
-    return "", _present(payload, f"${at}.outcomeAttributionEventMessage")
-
-
-_HEARTBEAT, _SESSION_ENDED = events.Heartbeat(), events.SessionEnded()
-
-_PAYLOADS: Mapping[str, Callable[[JourneyEvent, str], Taken]] = {
-    "WebEvent": _web,
-    "AppEvent": _app,
-    "CustomEvent": _custom,
-    "Heartbeat": lambda _envelope, _at: ("", _HEARTBEAT),
-    "SessionEnded": lambda _envelope, _at: ("", _SESSION_ENDED),
-    "OutcomeAchievedEvent": _outcome_achieved,
-    "SegmentAssignmentEvent": _segment_assignment,
-    "WebActionEvent": _web_action,
-    "BlockedWebActionOfferEvent": _blocked_offer,
-    "OutcomeAttributionEvent": _outcome_attribution,
-}
-
-
-def _present(payload: T | None, where: str) -> T:
-    if payload is None:
-        raise NotAnEventError(f"`{where}` is missing: an object is required")
-    return payload
-
-
-_NO_PAGE = Page()
-
-
-def _page(page: Page | None, where: str) -> Page | None:
-    """A page with an address; an empty list or a null in one is absent like any other null."""
-    if page is None:
-        return None
-    if page.breadcrumb is not None:
-        page.breadcrumb = [crumb for crumb in page.breadcrumb if crumb is not None] or None
-    if page.url is not None:
-        return page
-    if page == _NO_PAGE:  # An object with no non-null member carries nothing.
-        return None
-    raise NotAnEventError(f"`{where}.url` is missing: a page is known by its address")
-
-
-def _texts(attributes: dict[str, AttributeValue] | None) -> Any:
-    """Attributes with their values as text and their data types named, by name; those that are null left out."""
-    if not attributes:
-        return None
-    for attribute in attributes.values():
-        if type(attribute) is not Attribute or type(attribute.value) is not str or not attribute.data_type:
-            return {name: text for name, value in attributes.items() if (text := _text(value)) is not None} or None
-    return attributes
-
-
-def _text(value: AttributeValue) -> Attribute | None:
-    data_type, plain = (value.data_type, value.value) if isinstance(value, Attribute) else (None, value)
-    match plain:
-        case None:
-            return None
-        case bool():
-            return Attribute(data_type or "BOOLEAN", "true" if plain else "false")
-        case str():
-            return Attribute(data_type or "STRING", plain)
-        case int() if -(2**1024) < plain < 2**1024:
-            return Attribute(data_type or "NUMBER", str(plain))
-        case float():
-            return Attribute(data_type or "NUMBER", repr(plain))
-    raise msgspec.DecodeError("an attribute is a number outside a double")
 
 
 # Notifications.

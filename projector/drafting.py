@@ -4,25 +4,20 @@ What comes out is a `Draft`: tracks changed in memory, nothing written. Where th
 wrote one of them in between, the tracks concerned are loaded and folded again.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 
-import msgspec
-from msgspec import Struct
-
 from projector.deadlines import is_to_publish
+from projector.draft import UNWRITTEN, Draft
 from projector.join import absorb
 from projector.life import Life
-from projector.ports import NO_CLOCK, Batch, Conflict, Offset, Partition, Saved, Store, Stored, Token
+from projector.ports import NO_CLOCK, Batch, Conflict, Partition, Store, Stored
 from projector.route import TrackKey, is_visitor, named_track, session_of, visitor_of
 from projector.rules import Rules
 from projector.session import Session, ended_at, is_held, is_published, last_activity, new_session
 from projector.sessionize import forget_visits
 from projector.track import (
     SWEEP_SLACK,
-    Account,
     Alias,
-    Due,
     Incoming,
     Outcome,
     Track,
@@ -35,46 +30,6 @@ from projector.track import (
     settle,
 )
 from projector.visitor import fold_visits, foresee
-
-UNWRITTEN = Token(b"")
-"""The token of a track that the store has not seen yet."""
-
-
-class Draft(Struct):
-    """A turn in the making."""
-
-    work: dict[TrackKey, list[Incoming]]
-    end_clocks: dict[Partition, int]
-    next: dict[Partition, Offset]
-    due: dict[TrackKey, Due]
-    """Tracks that take part because their deadline has passed."""
-    noted: dict[TrackKey, Partition]
-    """Tracks that take part because somebody left a note."""
-    touched: dict[TrackKey, None]
-    """All tracks that take part, in order: with records, by a link, noted, or due."""
-    changed: set[TrackKey] = set()
-    """Those that differ from what is stored."""
-    calls: dict[TrackKey, int | None] = {}
-    """When the store was to call for each, as it was before the turn (ms)."""
-    accounts: dict[TrackKey, list[Account]] = {}
-    """By track what became of its records."""
-    shown: set[str] = set()
-    """Ids of the sessions to be published."""
-    withdrawn: dict[TrackKey, set[str]] = {}
-    """By visitor's track the merged ids whose tombstones are to be published."""
-    adopted: dict[TrackKey, list[TrackKey]] = {}
-    """By visitor's track the named tracks that it took over, whose ids lead to it from now on."""
-    live_before: set[str] = set()
-    """Ids of sessions that had a right to a short id before the turn."""
-    ends: int = 0
-    cuts: Counter[str] = msgspec.field(default_factory=Counter)
-    without_short_id: int = 0
-    linked: bool = False
-    """Facts went from one track to another: positions are written once all shards have them."""
-    left: set[TrackKey] = set()
-    """Tracks that were noted for their home, or for later, and so are not published now."""
-    saved: dict[int, Saved] = {}
-    """By shard the answer of its last write."""
 
 
 class Drafting:
@@ -177,6 +132,7 @@ class Drafting:
         self._follow_links(draft)
         self._settle(draft)
         self._claim(draft)
+        self._retire(draft)
 
     def _before(self, draft: Draft, key: TrackKey) -> None:
         """Remember how a track stood before this turn."""
@@ -380,6 +336,28 @@ class Drafting:
                 draft.changed.add(key)
             draft.live_before.add(session.id)
             draft.without_short_id += short_id is None
+
+    def _retire(self, draft: Draft) -> None:
+        """Short ids that are to be given back: of sessions that have ended, merged visits, and what was swept."""
+        held = [
+            (key, session.id, session.short_id)
+            for key in draft.touched
+            for session in self._track(key).sessions
+            if is_published(session) and ended_at(session, self._rules) is not None
+        ]
+        for key, lost in draft.withdrawn.items():
+            visits = self._track(key).visits
+            merged = visits.merged if visits is not None else {}
+            held += [(key, one, merged[one][2]) for one in sorted(lost & merged.keys())]
+        held += [(key, *pair) for key, pair in self._life.swept_ids if key not in draft.touched]
+        homes = self._life.marks
+        draft.retired = [
+            (key, session_id, short_id)
+            for key, session_id, short_id in held
+            if short_id is not None and (key not in draft.touched or self._track(key).home in homes)
+        ]
+        if draft.retired:
+            self._store.retire_short_ids([(session_id, short_id) for _, session_id, short_id in draft.retired])
 
     # What of it is published.
 

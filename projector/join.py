@@ -6,19 +6,10 @@ Every part is joined by its own rule, so joining in any order, or twice, gives t
 from collections import Counter
 
 from projector.conversation import join_talk
+from projector.evolve import cut_ids, join_assigned
 from projector.rules import Rules
-from projector.session import (
-    EVENT,
-    SLOTS,
-    Session,
-    Slot,
-    cut_ids,
-    join_assigned,
-    keep_first,
-    keep_latest,
-    keep_newest,
-    stamped,
-)
+from projector.session import EVENT, SLOTS, Session, Slot
+from projector.values import keep_first, keep_latest, keep_newest, stamped
 
 _FIRST = (Slot.CUSTOMER, Slot.TYPE, Slot.CAMPAIGN, Slot.REFERRER)
 

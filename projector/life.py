@@ -52,6 +52,8 @@ class Life(Struct):
     """Deadlines dealt with, to be moved with the next write."""
     swept: list[tuple[TrackKey, Token]] = []
     """Tracks no longer held, to be deleted with the next write."""
+    swept_ids: list[tuple[TrackKey, tuple[str, str]]] = []
+    """Session and short ids of them, to be given back after that."""
     has_spoken: bool = False
     """All that was noted while catching up is published, which the next commit is to say."""
 

@@ -67,7 +67,7 @@ def count_turn(done: Done, life: Life, seconds: float) -> None:
 
 
 def _show(partition: int, ledger: Ledger) -> None:
-    for outcome in ("read", "folded", "duplicates", "redelivered", "tombstones", "clamped", "skipped"):
+    for outcome in ("read", "folded", "duplicates", "redelivered", "tombstones", "clamped", "skipped", "bots"):
         LEDGER.labels(partition, outcome).set(getattr(ledger, outcome))
     for reason, count in ledger.rejected.items():
         REJECTED.labels(partition, reason).set(count)

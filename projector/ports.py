@@ -191,8 +191,14 @@ class Store(Protocol):
         A session that holds one already gets it again, so that a claim whose answer was lost is not lost.
         """
 
+    def retire_short_ids(self, held: Sequence[tuple[str, str]]) -> None:
+        """Announce that each (session id, short id) will be given back; a claim takes the announcement away."""
+
     def release_short_ids(self, held: Sequence[tuple[str, str]]) -> None:
-        """Give back each (session id, short id) that is still that session's."""
+        """Give back each (session id, short id) that is still that session's, and that this worker retired last.
+
+        A worker that stood still in between can so not take the id from a session that others revived meanwhile.
+        """
 
     def close(self) -> None: ...
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from projector.drafting import Draft, Drafting
+from projector.draft import Draft
+from projector.drafting import Drafting
 from projector.errors import Doubt
 from projector.life import Life
 from projector.ports import NO_CLOCK, Conflict, Offset, Overtaken, Partition, Position, Saved, Store, Stored, Write

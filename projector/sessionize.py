@@ -10,10 +10,12 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from projector.events import AppEvent, Event, WebEvent
+from projector.evolve import evolve
 from projector.join import absorb
 from projector.route import Visitor, derived_id
 from projector.rules import Rules
-from projector.session import Session, Slot, campaign_text, evolve, is_held, last_activity, new_session
+from projector.session import Session, Slot, is_held, last_activity, new_session
+from projector.values import campaign_text
 
 VISITS_MAX = 1000
 """How many visits of one visitor are kept at once, whatever the retention: the oldest go first."""

@@ -11,9 +11,10 @@ from msgspec import Struct
 
 from projector.conversation import Talk, join_talk, last_user, shown_disposition
 from projector.dates import format_time, format_time_json
-from projector.events import Attribute, Browser, Campaign, Device, Geolocation, Model, Page, Reference, Referrer
+from projector.models import Attribute, Browser, Campaign, Device, Geolocation, Model, Page, Reference, Referrer
 from projector.rules import Rules
-from projector.session import Session, Slot, ended_at, json_of, last_activity, referred, type_of
+from projector.session import Session, Slot, ended_at, last_activity, type_of
+from projector.values import json_of, referred
 
 SCHEMA = "1"
 """The version of the snapshot, published as `projector.schema`: raised when a reader has to change."""

@@ -13,20 +13,10 @@ from msgspec import Struct
 
 from projector.decode import Reason, Rejected
 from projector.events import Event
+from projector.evolve import evolve, link_talk
 from projector.route import TrackKey
 from projector.rules import Rules
-from projector.session import (
-    Session,
-    deadline_of,
-    ended_at,
-    evolve,
-    expire,
-    is_held,
-    is_published,
-    link_talk,
-    new_session,
-    seen_last,
-)
+from projector.session import Session, deadline_of, ended_at, expire, is_held, is_published, new_session, seen_last
 from projector.sessionize import Visits, survivor
 
 FORMAT = b"\x01"

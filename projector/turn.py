@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from projector import deadlines
 from projector.decode import Rejected
-from projector.drafting import UNWRITTEN, Draft, Drafting
+from projector.draft import UNWRITTEN, Draft
+from projector.drafting import Drafting
 from projector.enrich.event import Places
 from projector.life import Life, catch_up
 from projector.ports import (
@@ -33,7 +34,6 @@ from projector.reading import read
 from projector.route import TrackKey
 from projector.rules import Rules
 from projector.saving import Saving
-from projector.session import ended_at
 from projector.sessionize import survivor
 from projector.track import Outcome, Track, revision_of
 
@@ -186,6 +186,12 @@ class Turn:
         life.published_due, life.swept = deadlines.dealt_with(
             life, draft.due, draft.end_clocks, self._rules, sweeps=self._sweeps
         )
+        life.swept_ids = [
+            (key, (session.id, session.short_id))
+            for key, _ in life.swept
+            for session in life.cache[key].track.sessions
+            if session.short_id is not None
+        ]
         taken = draft.touched.keys() - draft.left
         life.noted = {key: one for saved in caught_up for key, one in saved.notes.items() if key not in taken}
         life.due = {key: due for saved in caught_up for key, due in saved.due.items() if key not in draft.touched}
@@ -209,19 +215,8 @@ class Turn:
         ]
 
     def _release(self, draft: Draft) -> None:
-        """Short ids of sessions whose end, or withdrawal, is published."""
-        held: list[tuple[str, str]] = []
-        for key in draft.touched.keys() - draft.left:
-            track = self._life.cache[key].track
-            for session in track.sessions:
-                if session.short_id is not None and ended_at(session, self._rules) is not None:
-                    held.append((session.id, session.short_id))
-            if track.visits is not None:
-                gone = (
-                    (lost, track.visits.merged[lost][2])
-                    for lost in draft.withdrawn.get(key, set()) & track.visits.merged.keys()
-                )
-                held += [(lost, short_id) for lost, short_id in gone if short_id is not None]
+        """Short ids of sessions whose end, or withdrawal, is published, and of those that the turn swept."""
+        held = [(session_id, short_id) for key, session_id, short_id in draft.retired if key not in draft.left]
         if held:
             self._store.release_short_ids(held)
 

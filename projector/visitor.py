@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from projector.decode import Rejected
+from projector.evolve import evolve
 from projector.route import Visitor
 from projector.rules import Rules
-from projector.session import Session, event_key, evolve, last_activity, new_session
+from projector.session import Session, event_key, last_activity, new_session
 from projector.sessionize import (
     Placed,
     Visits,

@@ -13,8 +13,9 @@ from projector.dates import format_time, parse_time
 from projector.decode import decode
 from projector.enrich.event import enrich
 from projector.events import Event
+from projector.evolve import evolve
 from projector.rules import Rules
-from projector.session import Session, evolve, new_session
+from projector.session import Session, new_session
 from projector.snapshot import snapshot_of
 
 if TYPE_CHECKING:

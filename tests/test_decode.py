@@ -22,7 +22,8 @@ from projector.decode import (
     attributes_too_large,
     decode,
 )
-from projector.events import Event, Reference
+from projector.events import Event
+from projector.models import Reference
 from tests import given as say
 from tests.given import T0, Json, envelope, line, talk, web
 from tests.strategies import conversation_event, external_event, journey_event, raw_event

@@ -17,17 +17,17 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "projector"
 
 PURE = """
-errors dates exits events complaints decode
+errors dates exits models events complaints payloads decode
 enrich.url enrich.search enrich.campaign enrich.referrer_list enrich.referrer enrich.agent enrich.geo enrich.privacy
 enrich rules enrich.event
-route conversation session join sessionize track visitor snapshot
+route conversation session values evolve join sessionize track visitor snapshot
 schemas.words schemas.model schemas.inputs schemas.outputs schemas.examples schemas.asyncapi schemas
 ledger ports reading
 """.split()
 """No clock, environment, logging, Kafka or Redis; time comes in as a value."""
 
 OUTER = """
-life deadlines drafting saving turn worker
+life deadlines draft drafting saving turn worker
 adapters adapters.embedded adapters.file adapters.file_output
 adapters.kafka.settings adapters.kafka.trouble adapters.kafka.reading adapters.kafka.source adapters.kafka.reader
 adapters.kafka.outgoing adapters.kafka.packing adapters.kafka.writing adapters.kafka.publisher adapters.kafka.topics
@@ -50,7 +50,7 @@ OPENS_FILES = {"enrich.geo": {"os", "shutil", "tempfile"}}
 CLIENTS = {"kafka", "redis", "sqlite3"}
 
 LINES_MAX, FUNCTION_LINES_MAX = 350, 50
-STILL_TOO_LONG = {"session", "decode", "events", "drafting"}
+STILL_TOO_LONG = {"drafting"}
 """To be split; a file that has been leaves this list."""
 
 TOP_LEVEL = set(

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from projector.evolve import evolve
 from projector.rules import AttributeRule, Rules
 from projector.session import (
     Session,
     deadline_of,
     ended_at,
     event_key,
-    evolve,
     expire,
     is_held,
     is_published,

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projector.decode import decode
+from projector.evolve import evolve
 from projector.join import absorb
 from projector.rules import Rules
-from projector.session import Session, evolve, new_session
+from projector.session import Session, new_session
 from projector.snapshot import snapshot_of
 from tests.memory import Played, play
 from tests.oracle.replay import replay

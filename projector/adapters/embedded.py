@@ -41,6 +41,7 @@ class EmbeddedStore:
         self._origins: dict[Partition, Offset] = {}
         self._short_id_of: dict[str, str] = {}
         self._holder_of: dict[str, str] = {}
+        self._retired: set[tuple[str, str]] = set()
         self._writes = 0
 
     def shard_of(self, key: TrackKey) -> int:
@@ -79,10 +80,13 @@ class EmbeddedStore:
     def claim_short_ids(self, wanted: Sequence[tuple[str, str | None]], digits: int) -> list[str | None]:
         return [self._claim(session_id, had, digits) for session_id, had in wanted]
 
+    def retire_short_ids(self, held: Sequence[tuple[str, str]]) -> None:
+        self._retired |= {pair for pair in held if self._holder_of.get(pair[1]) == pair[0]}
+
     def release_short_ids(self, held: Sequence[tuple[str, str]]) -> None:
-        for session_id, short_id in held:
-            if self._holder_of.get(short_id) == session_id:
-                del self._holder_of[short_id], self._short_id_of[session_id]
+        for session_id, short_id in self._retired.intersection(held):
+            self._retired.discard((session_id, short_id))
+            del self._holder_of[short_id], self._short_id_of[session_id]
 
     def short_ids_taken(self) -> int:
         return len(self._holder_of)
@@ -196,6 +200,7 @@ class EmbeddedStore:
 
     def _claim(self, session_id: str, had: str | None, digits: int) -> str | None:
         if session_id in self._short_id_of:
+            self._retired.discard((session_id, self._short_id_of[session_id]))
             return self._short_id_of[session_id]
         capacity = 10**digits
         found = had if had is not None and len(had) == digits and had not in self._holder_of else None

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from hashlib import sha1
 from importlib import resources
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -97,7 +98,10 @@ class RedisStore:
             self._writer = self._connect(url, clustered, 0, options)
         self._seen: list[dict[Partition, Position]] = [{} for _ in range(shards)]
         self._life, self._writes = b64encode(os.urandom(6)), 0
-        self._save, self._claim, self._release = _Script("save.lua"), _Script("claim.lua"), _Script("release.lua")
+        self._name = b64encode(os.urandom(6))
+        """Who retires short ids."""
+        self._save, self._claim = _Script("save.lua"), _Script("claim.lua")
+        self._retire, self._release = _Script("retire.lua"), _Script("release.lua")
 
     def shard_of(self, key: TrackKey) -> int:
         """Stored: a change is a migration."""
@@ -187,10 +191,16 @@ class RedisStore:
             claimed = self._claim.run(self._reader, [f"{self._namespace}:short"], [digits, start, *asked])
         return [found.decode() or None for found in claimed]
 
+    def retire_short_ids(self, held: Sequence[tuple[str, str]]) -> None:
+        self._give_back(self._retire, held)
+
     def release_short_ids(self, held: Sequence[tuple[str, str]]) -> None:
+        self._give_back(self._release, held)
+
+    def _give_back(self, script: _Script, held: Sequence[tuple[str, str]]) -> None:
         if held:
             with translated(self._where):
-                self._release.run(self._reader, [f"{self._namespace}:short"], [part for pair in held for part in pair])
+                script.run(self._reader, [f"{self._namespace}:short"], [self._name, *chain.from_iterable(held)])
 
     def holder_of(self, short_id: str) -> str | None:
         """The id of the session that has a short id."""

@@ -8,7 +8,7 @@ from ua_parser.loaders import load_builtins
 from ua_parser.regex import Resolver
 
 from projector.enrich.url import REMEMBERED_MAX
-from projector.events import Browser, Device
+from projector.models import Browser, Device
 
 _LENGTH_MAX = 1024  # Real ones stay below 500; the rest says nothing and would only fill the cache.
 _UNKNOWN = "Unknown"  # What Genesys shows for a required member that it does not know (journey-domain §5.1).

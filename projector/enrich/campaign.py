@@ -3,7 +3,7 @@
 from functools import lru_cache
 
 from projector.enrich.url import REMEMBERED_LENGTH_MAX, REMEMBERED_MAX, form_pairs
-from projector.events import Campaign
+from projector.models import Campaign
 
 CLICK_ID_NETWORKS = {
     "gclid": "Google",

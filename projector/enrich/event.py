@@ -21,7 +21,8 @@ from projector.enrich.privacy import (
 )
 from projector.enrich.referrer import complete_referrer
 from projector.enrich.url import complete_page, query_of
-from projector.events import AppEvent, Attribute, Campaign, CustomEvent, Derived, Event, WebEvent
+from projector.events import AppEvent, CustomEvent, Derived, Event, WebEvent
+from projector.models import Attribute, Campaign
 from projector.rules import Rules
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import maxminddb
 
 from projector.errors import WrongInput
-from projector.events import Geolocation
+from projector.models import Geolocation
 
 CHECK_INTERVAL_S = 1.0
 _REMEMBERED_MAX = 8192

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from projector.enrich.url import REMEMBERED_LENGTH_MAX, REMEMBERED_MAX
-from projector.events import Page, Referrer
+from projector.models import Page, Referrer
 
 Mode = Literal["keep", "truncate", "hash", "drop"]
 

@@ -12,7 +12,7 @@ from projector.enrich.url import (
     parse_url,
     registrable_domain,
 )
-from projector.events import Page, Referrer
+from projector.models import Page, Referrer
 
 INTERNAL = "internal"
 UNKNOWN = "unknown"

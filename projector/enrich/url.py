@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from tldextract import TLDExtract
 
-from projector.events import Page
+from projector.models import Page
 
 REMEMBERED_MAX = 8192
 REMEMBERED_LENGTH_MAX = 1024

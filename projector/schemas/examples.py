@@ -8,9 +8,10 @@ import msgspec
 from projector.decode import Rejected, decode
 from projector.enrich.event import enrich
 from projector.events import Event
+from projector.evolve import evolve, link_talk
 from projector.route import route, session_of
 from projector.rules import Rules
-from projector.session import Session, evolve, link_talk, new_session
+from projector.session import Session, new_session
 from projector.snapshot import CE_SOURCE, CE_TYPE_TOMBSTONE, headers_of, snapshot_of
 
 Message = dict[str, Any]

@@ -210,14 +210,23 @@ class ShortIdContract:
         (claimed,) = store.claim_short_ids([("a", None)], 6)
         assert claimed is not None
 
-        store.release_short_ids([("a", claimed)])
+        give_back(store, ("a", claimed))
 
         assert store.claim_short_ids([("b", claimed)], 6) == [claimed]
+
+    def test_a_short_id_that_is_claimed_again_is_not_given_back(self, store: Store) -> None:
+        store.claim_short_ids([("a", "123456")], 6)
+        store.retire_short_ids([("a", "123456")])
+        store.claim_short_ids([("a", "123456")], 6)
+
+        store.release_short_ids([("a", "123456")])
+
+        assert store.claim_short_ids([("b", "123456")], 6) != ["123456"]
 
     def test_only_its_holder_gives_a_short_id_back(self, store: Store) -> None:
         store.claim_short_ids([("a", "123456")], 6)
 
-        store.release_short_ids([("b", "123456"), ("a", "654321")])
+        give_back(store, ("b", "123456"), ("a", "654321"))
 
         assert store.claim_short_ids([("a", None)], 6) == ["123456"]
 
@@ -227,10 +236,15 @@ class ShortIdContract:
         assert claimed[10:] == [None, None]
         assert store.short_ids_taken() == 10
 
-        store.release_short_ids([("session-4", claimed[4])])
+        give_back(store, ("session-4", claimed[4]))
 
         assert store.claim_short_ids([("session-10", None)], 1) == [claimed[4]]
 
     def test_nothing_asked_is_nothing_done(self, store: Store) -> None:
         assert store.claim_short_ids([], 6) == []
-        store.release_short_ids([])
+        give_back(store)
+
+
+def give_back(store: Store, *held: tuple[str, str]) -> None:
+    store.retire_short_ids(held)
+    store.release_short_ids(held)

@@ -14,9 +14,10 @@ from projector.adapters.file_output import Output, ReplayPublisher
 from projector.decode import VALUE_BYTES_MAX, decode
 from projector.errors import Unavailable, WrongInput
 from projector.events import Event
+from projector.evolve import evolve
 from projector.ports import Change, Refused
 from projector.rules import Rules
-from projector.session import Session, evolve, new_session
+from projector.session import Session, new_session
 from projector.snapshot import snapshot_of
 
 if TYPE_CHECKING:

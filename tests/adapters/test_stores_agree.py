@@ -95,6 +95,7 @@ class StoresAgree(RuleBasedStateMachine):
     @rule(held=st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["000000", "000001"])), max_size=3))
     def release(self, held: list[tuple[str, str]]) -> None:
         for store in self.stores.values():
+            store.retire_short_ids(held)
             store.release_short_ids(held)
 
     @rule(proposed=st.dictionaries(partitions, times))

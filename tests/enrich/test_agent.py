@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projector.enrich.agent import browser_and_device_of
-from projector.events import Browser, Device
+from projector.models import Browser, Device
 
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36"

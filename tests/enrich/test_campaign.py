@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from projector.enrich.campaign import CLICK_ID_NETWORKS, campaign_of
 from projector.enrich.url import REMEMBERED_LENGTH_MAX
-from projector.events import Campaign
+from projector.models import Campaign
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 

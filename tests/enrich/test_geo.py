@@ -12,7 +12,7 @@ from netaddr import IPSet  # type: ignore[import-untyped]
 
 from projector.enrich.geo import GeoReader
 from projector.errors import WrongInput
-from projector.events import Geolocation
+from projector.models import Geolocation
 
 MELBOURNE = {
     "country": {"iso_code": "AU", "names": {"en": "Australia", "de": "Australien"}},

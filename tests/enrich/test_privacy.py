@@ -23,7 +23,7 @@ from projector.enrich.privacy import (
     redact_url,
     redact_user_agent,
 )
-from projector.events import Page, Referrer
+from projector.models import Page, Referrer
 
 KEY = b"secret"
 OFF = QueryRule()

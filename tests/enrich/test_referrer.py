@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from projector.enrich.referrer import complete_referrer
 from projector.enrich.referrer_list import source_of
 from projector.enrich.url import REMEMBERED_LENGTH_MAX, parse_url
-from projector.events import Page, Referrer
+from projector.models import Page, Referrer
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 SHOP = Page(url="https://shop.example.com/boots")

@@ -10,7 +10,7 @@ from projector.enrich.url import (
     parse_url,
     registrable_domain,
 )
-from projector.events import Page
+from projector.models import Page
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # Lone surrogates and control characters included.
 MARKS = ["//", "\\", *"/?#@:[]%+&=. \t", "http", "https:", "%41", "。", "℀", "\ud800"]

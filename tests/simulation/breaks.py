@@ -13,7 +13,8 @@ import projector.drafting
 import projector.life
 import projector.turn
 import projector.worker
-from projector.drafting import Draft, Drafting
+from projector.draft import Draft
+from projector.drafting import Drafting
 from projector.errors import Doubt
 from projector.ledger import Mark, mark_of
 from projector.life import Life

@@ -36,9 +36,11 @@ class Shared(Struct):
     origins: dict[Partition, Offset] = {}
     holder_of: dict[str, str] = {}
     short_id_of: dict[str, str] = {}
+    retired_by: dict[str, str] = {}
+    """By session id who is about to give its short id back."""
 
     def copy(self) -> Shared:
-        return Shared(dict(self.origins), dict(self.holder_of), dict(self.short_id_of))
+        return Shared(dict(self.origins), dict(self.holder_of), dict(self.short_id_of), dict(self.retired_by))
 
 
 class Node:
@@ -224,13 +226,23 @@ class SimStore:
         self._wire.boundary(f"claimed {dict(zip((one for one, _ in wanted), claimed, strict=True))}")
         return claimed
 
+    def retire_short_ids(self, held: Sequence[tuple[str, str]]) -> None:
+        self._asked(f"retire {held}", 0)
+        self._nodes.nodes[0].keep()
+        shared = self._nodes.shared
+        for session_id, short_id in held:
+            if shared.holder_of.get(short_id) == session_id:
+                shared.retired_by[session_id] = self._wire.actor.name
+        self._wire.boundary("retired")
+
     def release_short_ids(self, held: Sequence[tuple[str, str]]) -> None:
         self._asked(f"release {held}", 0)
         self._nodes.nodes[0].keep()
         shared = self._nodes.shared
         for session_id, short_id in held:
-            if shared.holder_of.get(short_id) == session_id:
-                del shared.holder_of[short_id], shared.short_id_of[session_id]
+            is_mine = shared.retired_by.get(session_id) == self._wire.actor.name
+            if is_mine and shared.holder_of.get(short_id) == session_id:
+                del shared.holder_of[short_id], shared.short_id_of[session_id], shared.retired_by[session_id]
 
     def close(self) -> None:
         pass
@@ -246,6 +258,7 @@ class SimStore:
 
 def _claim(shared: Shared, session_id: str, had: str | None, digits: int) -> str | None:
     held = shared.short_id_of.get(session_id)
+    shared.retired_by.pop(session_id, None)
     if held is not None:
         return held
     free = (f"{number:0{digits}}" for number in range(10**digits))

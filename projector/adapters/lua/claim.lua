@@ -1,7 +1,8 @@
 #!lua
 -- Short ids for sessions, unique among those claimed (contract §5, field 7).
 --
--- KEYS  1: `ns:short`, a hash that holds each claim both ways: digits -> session id, and `=` .. session id -> digits.
+-- KEYS  1: `ns:short`, a hash that holds each claim both ways: digits -> session id, and `=` .. session id -> digits;
+--       behind these a blank and who is about to give them back, see retire.lua.
 -- ARGV  1: how many digits; 2: a random number to begin looking from; then session id, the short id it had or ''.
 -- Gives for each a short id, or '' where none was found.
 
@@ -37,7 +38,11 @@ end
 
 local function claim(session, had)
   local held = redis.call('HGET', KEYS[1], '=' .. session)
-  if held then return held end
+  if held then
+    local short = string.match(held, '^%d+')
+    if short ~= held then redis.call('HSET', KEYS[1], '=' .. session, short) end
+    return short
+  end
   local found = nil
   if #had == digits and redis.call('HEXISTS', KEYS[1], had) == 0 then
     found = had

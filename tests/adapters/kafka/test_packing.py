@@ -8,9 +8,10 @@ import pytest
 from kafka import codec
 from kafka.record import MemoryRecords
 from kafka.record.default_records import DefaultRecordBatch
+from kafka.record.util import encode_varint
 
 from projector.adapters.kafka.outgoing import snapshot_record
-from projector.adapters.kafka.packing import Codec, Producer, packed, payloads, sealed
+from projector.adapters.kafka.packing import Codec, Producer, _varint, packed, payloads, sealed
 from projector.ports import Change
 from projector.rules import Rules
 from tests.adapters.kafka.test_publisher import a_session
@@ -21,7 +22,7 @@ LARGE = 1 << 24
 
 def changes() -> list[Change]:
     """Keys, values, revisions and headers on both sides of where their sizes take another byte."""
-    sizes = (0, 1, 40, 63, 64, 5000, 7500, 7700, 8192, 70_000, 1_100_000)
+    sizes = (0, 1, 40, 63, 64, 5000, 7500, 7700, 8192, 70_000, 1_000_000)
     texts = [{"attributes": {"a": {"dataType": "STRING", "value": "é" + "x" * size}}} for size in sizes]
     ids = ["s", "séance", "k" * 59, "k" * 60, "k" * 61, "k" * 62, "k" * 63, "k" * 64, "k" * 9000]
     found = [Change(session_id, 3, a_session(session_id)) for session_id in ids]
@@ -84,7 +85,7 @@ def test_a_batch_says_who_it_is_from_and_when_it_was_made() -> None:
 )
 def test_a_batch_is_compressed_where_that_makes_it_smaller(compression: Codec) -> None:
     dice = random.Random(1)
-    ((large, count),) = payloads([b"\x04k" + b"\x01\0"] * 500, LARGE)
+    ((large, count),) = payloads([b"\x02k" + b"\x01" + b"\0"] * 500, LARGE)
     noise = dice.randbytes(100)
 
     batch = batch_of(sealed((large, count), 0, compression, Producer()))
@@ -113,3 +114,12 @@ def test_records_are_split_into_payloads_of_at_most_so_many_bytes_unless_one_alo
 
 def test_no_records_make_no_payload() -> None:
     assert list(payloads([], LARGE)) == []
+
+
+@pytest.mark.parametrize("bits", range(31))
+def test_numbers_are_written_as_kafka_python_writes_them(bits: int) -> None:
+    for number in (2**bits - 1, 2**bits):
+        expected = bytearray()
+        encode_varint(number, expected.append)
+
+        assert _varint(number) == expected

@@ -12,9 +12,10 @@ from projector.adapters.kafka.reading import Taken
 from projector.decode import decode
 from projector.errors import Doubt, Fenced, Unavailable
 from projector.events import Event
+from projector.evolve import evolve
 from projector.ports import Change, Committed, Refused
 from projector.rules import Rules
-from projector.session import Session, evolve, new_session
+from projector.session import Session, new_session
 from projector.snapshot import headers_of, snapshot_of
 from tests.adapters.kafka.polling import begun, published, read_to_end
 from tests.services.topics import Topics

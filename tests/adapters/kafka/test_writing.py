@@ -14,6 +14,7 @@ from kafka.version import __version__
 
 from projector.adapters.kafka import KafkaPublisher, KafkaSettings, writing
 from projector.adapters.kafka.packing import Codec
+from projector.adapters.kafka.settings import producer_options
 from projector.adapters.kafka.writing import TESTED, BatchWriter, PackedRecords, RecordWriter
 from projector.errors import Doubt, Unavailable
 from projector.ports import Change
@@ -83,8 +84,11 @@ def test_batches_hold_what_the_stock_way_sends(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     stock = kafka.create(f"{settings.output_topic}-stock", partitions=3)
-    extra = {"compression_type": compression, "batch_size": 20_000}
-    ours = msgspec.structs.replace(settings, delivery=delivery, extra=extra)
+    monkeypatch.setattr(  # None is no word of the settings.
+        "projector.adapters.kafka.publisher.producer_options",
+        lambda *given: producer_options(*given) | {"compression_type": compression},
+    )
+    ours = msgspec.structs.replace(settings, delivery=delivery, extra={"batch_size": 20_000})
     made = changes(300)
 
     new_publisher(ours).publish(made, [], {}, None)
@@ -128,7 +132,7 @@ def test_batches_whose_answer_was_lost_are_sent_again_and_are_there_once(
 ) -> None:
     publisher = new_publisher(msgspec.structs.replace(settings, delivery=delivery, extra={"batch_size": 3000}))
     answered = Sender._handle_produce_response
-    lost = []
+    lost: list[Any] = []
 
     def lose_three(self: Any, node: int, sent_at: float, batches: Any, response: Any) -> None:
         if len(lost) < 3:
@@ -213,7 +217,8 @@ def test_a_batch_that_was_given_up_is_a_doubt_though_flush_is_content(
         publisher.publish(changes(1), [], {}, None)
     publisher.renew()
 
-    assert published(kafka, settings.output_topic) == []
+    if delivery == "exactly-once":  # Else it may have been on its way when it was given up.
+        assert published(kafka, settings.output_topic) == []
 
 
 def test_a_record_that_is_sent_after_a_batch_of_its_partition_comes_after_it(

@@ -1,0 +1,151 @@
+"""Payloads by event type: what each requires, and what is made plain in it (contract §2)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from projector import events
+from projector.complaints import short
+from projector.dates import parse_time
+from projector.events import JourneyEvent, Payload
+from projector.models import Attribute, AttributeValue, Page
+
+T = TypeVar("T")
+
+
+class NotAnEventError(Exception):
+    """It is JSON, but not an event; the message says which member, where, and what was expected."""
+
+
+def required(text: str | None, where: str) -> str:
+    if text is None:
+        raise NotAnEventError(f"`{where}` is missing: a string is required")
+    return text
+
+
+def time_of(text: str, where: str) -> int:
+    ms = parse_time(text)
+    if ms is None:
+        raise NotAnEventError(
+            f"`{where}` is {short(text)}: an RFC 3339 time with an offset, such as 2025-06-10T08:00:05.120Z,"
+            " is required"
+        )
+    return ms
+
+
+Taken = tuple[str, Payload]
+"""The `eventName`, empty where the type has none, and the payload."""
+
+
+def _web(envelope: JourneyEvent, at: str) -> Taken:
+    payload = _present(envelope.web_event, f"${at}.webEvent")
+    payload.page = _page(payload.page, f"${at}.webEvent.page")
+    payload.attributes = _texts(payload.attributes)
+    return required(payload.event_name, f"${at}.webEvent.eventName"), payload
+
+
+def _app(envelope: JourneyEvent, at: str) -> Taken:
+    payload = _present(envelope.app_event, f"${at}.appEvent")
+    payload.page = _page(payload.page, f"${at}.appEvent.page")
+    payload.attributes = _texts(payload.attributes)
+    return required(payload.event_name, f"${at}.appEvent.eventName"), payload
+
+
+def _custom(envelope: JourneyEvent, at: str) -> Taken:
+    payload = _present(envelope.custom_event, f"${at}.customEvent")
+    payload.attributes = _texts(payload.attributes)
+    return required(payload.event_name, f"${at}.customEvent.eventName"), payload
+
+
+def _outcome_achieved(envelope: JourneyEvent, at: str) -> Taken:
+    payload = _present(envelope.outcome_achieved_event, f"${at}.outcomeAchievedEvent")
+    if payload.outcome is None or not payload.outcome.id:
+        raise NotAnEventError(f"`${at}.outcomeAchievedEvent.outcome.id` is missing: a non-empty string is required")
+    return "", payload
+
+
+def _segment_assignment(envelope: JourneyEvent, at: str) -> Taken:
+    payload = _present(envelope.segment_assignment_event, f"${at}.segmentAssignmentEvent")
+    if payload.segment is None or not payload.segment.id:
+        raise NotAnEventError(f"`${at}.segmentAssignmentEvent.segment.id` is missing: a non-empty string is required")
+    if payload.date_assigned is not None:
+        time_of(payload.date_assigned, f"${at}.segmentAssignmentEvent.dateAssigned")
+    return "", payload
+
+
+def _web_action(envelope: JourneyEvent, at: str) -> Taken:
+    return "", _present(envelope.web_action_event, f"${at}.webActionEvent")
+
+
+def _blocked_offer(envelope: JourneyEvent, at: str) -> Taken:
+    return "", _present(envelope.blocked_web_action_offer_event, f"${at}.blockedWebActionOfferEvent")
+
+
+def _outcome_attribution(envelope: JourneyEvent, at: str) -> Taken:
+    payload = envelope.outcome_attribution_event_message or envelope.outcome_attribution_event
+    return "", _present(payload, f"${at}.outcomeAttributionEventMessage")
+
+
+_HEARTBEAT, _SESSION_ENDED = events.Heartbeat(), events.SessionEnded()
+
+PAYLOADS: Mapping[str, Callable[[JourneyEvent, str], Taken]] = {
+    "WebEvent": _web,
+    "AppEvent": _app,
+    "CustomEvent": _custom,
+    "Heartbeat": lambda _envelope, _at: ("", _HEARTBEAT),
+    "SessionEnded": lambda _envelope, _at: ("", _SESSION_ENDED),
+    "OutcomeAchievedEvent": _outcome_achieved,
+    "SegmentAssignmentEvent": _segment_assignment,
+    "WebActionEvent": _web_action,
+    "BlockedWebActionOfferEvent": _blocked_offer,
+    "OutcomeAttributionEvent": _outcome_attribution,
+}
+
+
+def _present(payload: T | None, where: str) -> T:
+    if payload is None:
+        raise NotAnEventError(f"`{where}` is missing: an object is required")
+    return payload
+
+
+_NO_PAGE = Page()
+
+
+def _page(page: Page | None, where: str) -> Page | None:
+    """A page with an address; an empty list or a null in one is absent like any other null."""
+    if page is None:
+        return None
+    if page.breadcrumb is not None:
+        page.breadcrumb = [crumb for crumb in page.breadcrumb if crumb is not None] or None
+    if page.url is not None:
+        return page
+    if page == _NO_PAGE:  # An object with no non-null member carries nothing.
+        return None
+    raise NotAnEventError(f"`{where}.url` is missing: a page is known by its address")
+
+
+def _texts(attributes: dict[str, AttributeValue] | None) -> Any:
+    """Attributes with their values as text and their data types named, by name; those that are null left out."""
+    if not attributes:
+        return None
+    for attribute in attributes.values():
+        if type(attribute) is not Attribute or type(attribute.value) is not str or not attribute.data_type:
+            return {name: text for name, value in attributes.items() if (text := _text(value)) is not None} or None
+    return attributes
+
+
+def _text(value: AttributeValue) -> Attribute | None:
+    data_type, plain = (value.data_type, value.value) if isinstance(value, Attribute) else (None, value)
+    match plain:
+        case None:
+            return None
+        case bool():
+            return Attribute(data_type or "BOOLEAN", "true" if plain else "false")
+        case str():
+            return Attribute(data_type or "STRING", plain)
+        case int() if -(2**1024) < plain < 2**1024:
+            return Attribute(data_type or "NUMBER", str(plain))
+        case float():
+            return Attribute(data_type or "NUMBER", repr(plain))
+    raise msgspec.DecodeError("an attribute is a number outside a double")

@@ -1,0 +1,102 @@
+"""The single values of a session, each with the stamp of the event that set it: latest or first, whatever the order."""
+
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from projector.conversation import Stamp
+from projector.events import Event
+from projector.session import SLOTS, Session
+
+
+def campaign_text(event: Event) -> bytes | None:
+    """A web or app event's campaign as sessions keep it; campaigns differ if their texts do."""
+    campaign = event.payload.mkt_campaign
+    text = None if campaign is None else encode_json(campaign)
+    return None if text == b"{}" else text
+
+
+encode_json = msgspec.json.Encoder().encode
+
+
+@lru_cache(maxsize=65_536)
+def json_of(text: str) -> bytes:
+    return encode_json(text)
+
+
+def referred(reference: str | None, self_uri: str | None, path: str) -> bytes:
+    """A reference as it is published; its `selfUri` is the event's, else made from `path` (contract §5)."""
+    return encode_json({"id": reference, "selfUri": self_uri or f"{path}{reference}"})
+
+
+def keep_newest(session: Session, stamp: Stamp) -> int:
+    """The index of the stamp if it is after every other, else -1: then each value has to be compared."""
+    newest = session.newest
+    if newest >= 0 and stamp <= session.stamps[newest]:
+        return -1
+    session.newest = place = stamped(session, stamp)
+    return place
+
+
+def may_be_first(session: Session, slot: int, place: int) -> bool:
+    """False where a value is there and the event is after all others."""
+    return place < 0 or session.set_by[slot] < 0
+
+
+def keep_value(session: Session, slot: int, value: Any, stamp: Stamp, place: int) -> None:
+    if value is None:
+        return
+    text = json_of(value) if type(value) is str else encode_json(value)
+    if text == b"{}":  # An object with no non-null member carries nothing.
+        return
+    if place >= 0:
+        session.values[slot] = text
+        session.set_by[slot] = place
+    else:
+        keep_latest(session, slot, text, stamp, place)
+
+
+def keep_latest(session: Session, slot: int, text: bytes, stamp: Stamp, place: int = -1) -> None:
+    """Keep the text if its event is the latest that carries one; `place` is the stamp's index if it is the newest."""
+    if place < 0:
+        have = session.set_by[slot]
+        if have >= 0:
+            kept = session.stamps[have]
+            # Only heartbeats without ids can have equal stamps; their values decide.
+            if stamp < kept or (stamp == kept and text <= (session.values[slot] or b"")):
+                return
+        place = stamped(session, stamp)
+    session.values[slot] = text
+    session.set_by[slot] = place
+
+
+def keep_first(session: Session, slot: int, text: bytes, stamp: Stamp) -> None:
+    have = session.set_by[slot]
+    if have >= 0:
+        kept = session.stamps[have]
+        if stamp > kept or (stamp == kept and text >= (session.values[slot] or b"")):
+            return
+    if text != b"{}":
+        session.values[slot] = text
+        session.set_by[slot] = stamped(session, stamp)
+
+
+def stamped(session: Session, stamp: Stamp) -> int:
+    stamps = session.stamps
+    if stamps and stamps[-1] == stamp:
+        return len(stamps) - 1
+    if len(stamps) >= 2 * (SLOTS + len(session.attributes)):
+        _drop_unused_stamps(session)
+        stamps = session.stamps
+    stamps.append(stamp)
+    return len(stamps) - 1
+
+
+def _drop_unused_stamps(session: Session) -> None:
+    used = {*session.set_by, session.newest, *(kept[0] for kept in session.attributes.values())} - {-1}
+    place = {old: new for new, old in enumerate(sorted(used))}
+    session.stamps = [session.stamps[old] for old in place]
+    session.set_by = [place[at] if at >= 0 else -1 for at in session.set_by]
+    session.newest = place.get(session.newest, -1)
+    session.attributes = {name: (place[kept[0]], kept[1], kept[2]) for name, kept in session.attributes.items()}
