@@ -4,6 +4,8 @@ Every part is a join (latest, first, least, union), so a copy that lags behind c
 harm.
 """
 
+from collections import Counter
+
 from msgspec import Struct
 
 from projector.events import ConversationEvent, Event
@@ -79,11 +81,11 @@ def spelled(value: str) -> str:
     return _ENUM.get(value, value)
 
 
-def evolve_talk(talk: Talk, event: Event, payload: ConversationEvent, *, channels_max: int) -> None:
-    """Fold one conversation event into `talk`, in place."""
+def evolve_talk(talk: Talk, event: Event, payload: ConversationEvent, *, channels_max: int, cuts: Counter[str]) -> None:
+    """Fold one conversation event into `talk`, in place; `cuts` counts what bounds cut off."""
     at, event_id, what = event.at, event.id, event.name
     talk.latest = max(talk.latest, (at, event_id))
-    _common(talk, event, payload, channels_max=channels_max)
+    _common(talk, event, payload, channels_max=channels_max, cuts=cuts)
     talked = what == "user.start" or (what == "user.end" and (payload.interacting_duration_ms or 0) > 0)
     outcome = spelled(payload.acd_outcome) if what == "acd.end" and payload.acd_outcome else None
     if payload.queue_id and (talked or outcome == "Answered"):
@@ -111,7 +113,7 @@ def evolve_talk(talk: Talk, event: Event, payload: ConversationEvent, *, channel
                 talk.unassigned = done if talk.unassigned is None else max(talk.unassigned, done, key=_order)
 
 
-def _common(talk: Talk, event: Event, payload: ConversationEvent, *, channels_max: int) -> None:
+def _common(talk: Talk, event: Event, payload: ConversationEvent, *, channels_max: int, cuts: Counter[str]) -> None:
     """What any conversation event may carry."""
     at, event_id = event.at, event.id
     if payload.direction:
@@ -122,6 +124,7 @@ def _common(talk: Talk, event: Event, payload: ConversationEvent, *, channels_ma
         kinds = (payload.media_type, payload.message_type or "")
         channel = "\n".join((*map(spelled, kinds), payload.provider or ""))
         talk.channels[channel] = min(talk.channels.get(channel, (at, event_id)), (at, event_id))
+        cuts["channels"] += len(talk.channels) > channels_max
         talk.channels = _earliest(talk.channels, channels_max)
     if event.external_contact is not None and event.external_contact.id:
         talk.contact = _later(talk.contact, (at, event_id, event.external_contact.id))

@@ -59,7 +59,7 @@ def evolve(session: Session, event: Event, rules: Rules, cuts: Counter[str]) -> 
     `cuts` counts what was cut off at a bound, by what it was.
     """
     counts = _counts_as(event, rules)
-    if event.id and not _remember(session, event, counts, rules):
+    if event.id and not _remember(session, event, counts, rules, cuts):
         return False
     session.events += counts & EVENT
     session.pageviews += counts >> 1 & 1
@@ -74,11 +74,11 @@ def evolve(session: Session, event: Event, rules: Rules, cuts: Counter[str]) -> 
             _visited(session, event, stamp, place, rules, cuts)
             _browsed(session, web, event.derived, stamp, place)
             keep_value(session, Slot.LAST_PAGE, web.page, stamp, place)
-            _search(session, web, stamp, rules)
+            _search(session, web, stamp, rules, cuts)
         case AppEvent() as app:
             _visited(session, event, stamp, place, rules, cuts)
             _browsed(session, app, event.derived, stamp, place)
-            _search(session, app, stamp, rules)
+            _search(session, app, stamp, rules, cuts)
         case CustomEvent() as custom:
             _visited(session, event, stamp, place, rules, cuts)
             keep_value(session, Slot.EXTERNAL_ID, custom.external_id or None, stamp, place)
@@ -86,7 +86,7 @@ def evolve(session: Session, event: Event, rules: Rules, cuts: Counter[str]) -> 
         case ConversationEvent() as said:
             _visited(session, event, stamp, place, rules, cuts)
             talk = session.talks.setdefault(session.id, Talk(latest=stamp))
-            evolve_talk(talk, event, said, channels_max=rules.channels_max)
+            evolve_talk(talk, event, said, channels_max=rules.channels_max, cuts=cuts)
         case Heartbeat():
             be_active(session, event.at)
         case SessionEnded():
@@ -136,20 +136,21 @@ def _counts_as(event: Event, rules: Rules) -> int:
             return 0
 
 
-def _remember(session: Session, event: Event, counts: int, rules: Rules) -> bool:
+def _remember(session: Session, event: Event, counts: int, rules: Rules, cuts: Counter[str]) -> bool:
     """False if the event's id is known."""
     ids, key = session.ids, event_key(event.id)
     if key in ids:
         return False
     ids[key] = event.at << 3 | counts
-    cut_ids(session, rules)
+    cut_ids(session, rules, cuts)
     return True
 
 
-def cut_ids(session: Session, rules: Rules) -> None:
+def cut_ids(session: Session, rules: Rules, cuts: Counter[str]) -> None:
     """The newest ids stay, cut back a sixteenth at a time: a cut sorts them all."""
     if len(session.ids) > rules.event_ids_max + (rules.event_ids_max >> 4):
         newest = sorted(session.ids.items(), key=lambda known: (known[1], known[0]))[-rules.event_ids_max :]
+        cuts["event ids"] += len(session.ids) - len(newest)
         session.ids = dict(newest)
 
 
@@ -199,7 +200,7 @@ def _browsed(session: Session, payload: WebEvent | AppEvent, derived: Derived | 
         keep_first(session, Slot.REFERRER, encode_json(payload.referrer), stamp)
 
 
-def _search(session: Session, payload: WebEvent | AppEvent, stamp: Stamp, rules: Rules) -> None:
+def _search(session: Session, payload: WebEvent | AppEvent, stamp: Stamp, rules: Rules, cuts: Counter[str]) -> None:
     query = query_of(payload.page) if payload.page is not None else None
     if query is None and payload.search_query is None:
         return
@@ -207,6 +208,7 @@ def _search(session: Session, payload: WebEvent | AppEvent, stamp: Stamp, rules:
         use = (*stamp, place)
         session.terms[term] = min(session.terms.get(term, use), use)
     if len(session.terms) > rules.search_terms_max:
+        cuts["search terms"] += len(session.terms) - rules.search_terms_max
         session.terms = dict(sorted(session.terms.items(), key=lambda term: term[1])[: rules.search_terms_max])
 
 

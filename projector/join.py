@@ -16,7 +16,7 @@ _FIRST = (Slot.CUSTOMER, Slot.TYPE, Slot.CAMPAIGN, Slot.REFERRER)
 
 def absorb(session: Session, other: Session, rules: Rules, cuts: Counter[str]) -> None:
     """Join `other` into `session`, in place; its id, short id and place among walls stay its own."""
-    _count(session, other, rules)
+    _count(session, other, rules, cuts)
     _dates(session, other)
     _values(session, other)
     if other.newest >= 0:
@@ -30,14 +30,14 @@ def absorb(session: Session, other: Session, rules: Rules, cuts: Counter[str]) -
             mine[partition] = max(mine.get(partition, 0), offset)
 
 
-def _count(session: Session, other: Session, rules: Rules) -> None:
+def _count(session: Session, other: Session, rules: Rules, cuts: Counter[str]) -> None:
     """Events that both know count once; what is beyond the remembered ids is taken to be different."""
     both = [other.ids[key] for key in other.ids.keys() & session.ids.keys()]
     session.events += other.events - sum(known & EVENT for known in both)
     session.pageviews += other.pageviews - sum(known >> 1 & 1 for known in both)
     session.screenviews += other.screenviews - sum(known >> 2 & 1 for known in both)
     session.ids = {**other.ids, **session.ids}
-    cut_ids(session, rules)
+    cut_ids(session, rules, cuts)
 
 
 def _dates(session: Session, other: Session) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.simulation.breaks import BREAKS, broken
-from tests.simulation.exhaustive import HISTORIES, TROUBLES, History, every_crash_point
+from tests.simulation.exhaustive import HISTORIES, TROUBLES, History, every_crash_point, every_loss_after
 from tests.simulation.run import run
 
 SEEDS, BLOCK = 500, 50
@@ -28,6 +28,13 @@ def test_the_laws_hold_wherever_trouble_strikes(history: History, trouble: str) 
     outcomes = dict(every_crash_point(history, trouble))
 
     assert len(outcomes) > 20  # From the first poll to the last answer: there were boundaries to strike at.
+    assert {at: outcome.violations for at, outcome in outcomes.items() if outcome.violations} == {}
+
+
+def test_what_was_only_noted_while_catching_up_survives_a_store_that_loses_the_note() -> None:
+    outcomes = dict(every_loss_after(HISTORIES[0], "send offsets"))
+
+    assert len(outcomes) > 20
     assert {at: outcome.violations for at, outcome in outcomes.items() if outcome.violations} == {}
 
 

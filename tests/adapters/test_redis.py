@@ -55,6 +55,20 @@ def client(server: RedisServer) -> Iterator[Any]:
         yield client
 
 
+def test_only_who_retired_a_short_id_last_gives_it_back(server: RedisServer, store: RedisStore) -> None:
+    store.claim_short_ids([("a", "123456")], 6)
+    with closing(open_store(server.url, "ns", identity=IDENTITY)) as other:
+        store.retire_short_ids([("a", "123456")])
+        other.retire_short_ids([("a", "123456")])
+
+        store.release_short_ids([("a", "123456")])
+        kept = store.claim_short_ids([("b", "123456")], 6)
+        other.release_short_ids([("a", "123456")])
+
+    assert kept != ["123456"]
+    assert store.claim_short_ids([("c", "123456")], 6) == ["123456"]
+
+
 def test_keys_are_named_as_the_design_says(store: RedisStore, client: Any) -> None:
     put(store, A, due=[(A, None, Due(2, NOW))], notes=[(3, A)], positions={0: Position(5, NOW)}, expected={0: None})
     store.claim_short_ids([("a", "123456")], 6)

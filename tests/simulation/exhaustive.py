@@ -7,7 +7,7 @@ from random import Random
 
 from msgspec import Struct
 
-from tests.simulation.journeys import BASE, MINUTE, Line, heartbeat, talk, visited
+from tests.simulation.journeys import BASE, MINUTE, Line, heartbeat, raw, talk, visited
 from tests.simulation.plan import Plan
 from tests.simulation.run import Verdict, calm, failures, verdict_of
 from tests.simulation.wire import Trouble
@@ -22,6 +22,8 @@ class History(Struct, frozen=True):
     plan: Plan
     lines: tuple[tuple[int, Line], ...]
     """(partition, record)."""
+    later: tuple[tuple[int, Line], ...] = ()
+    """Written when the trouble has come."""
 
 
 HISTORIES = (
@@ -52,6 +54,15 @@ HISTORIES = (
             (1, heartbeat("web-0", BASE + MINUTE)),
             (1, visited("web-0", "second", BASE + 40 * MINUTE)),
         ),
+    ),
+    History(
+        "a visitor comes back when the last visit has ended",
+        Plan(partitions=1, workers=2, links=False),
+        (
+            (0, raw("someone", "first", BASE)),
+            (0, visited("web-0", "second", BASE + 31 * MINUTE)),
+        ),
+        later=((0, raw("someone", "third", BASE + 32 * MINUTE)),),
     ),
 )
 
@@ -128,7 +139,33 @@ def every_crash_point(history: History, trouble: str, first: int = 1) -> Iterato
             world.run(0, at)
             is_over = _is_through(world)
             TROUBLES[trouble](world)
+            for partition, line in history.later:
+                world.append(partition, line)
             world.run(0, FAR)
+            return failures(world) or calm(world)
+
+        yield at, verdict_of(world, live)
+        if is_over:
+            return
+        at += 1
+
+
+def every_loss_after(history: History, where: str) -> Iterator[tuple[int, Verdict]]:
+    """A crash when the worker first stands at `where`; then, at every boundary of the next, a loss of the last write."""
+    at = 1
+    while True:
+        world = _world(history)
+        is_over = False
+
+        def live(world: SimWorld, at: int = at) -> list[str]:
+            nonlocal is_over
+            while world.processes[0].actor.where != where:
+                world.run(0, 1)
+            world.crash(0)
+            world.rebalance(without=world.processes[1].actor.name)
+            world.run(0, at)
+            is_over = _is_through(world)
+            _crash_and_loss(world)
             return failures(world) or calm(world)
 
         yield at, verdict_of(world, live)

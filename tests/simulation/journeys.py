@@ -160,6 +160,12 @@ def visited(session: str, event_id: str, at: int) -> Line:
     return _line(session, event, at)
 
 
+def raw(customer: str, event_id: str, at: int) -> Line:
+    """Of a visit, which no event names."""
+    event: Json = {"id": event_id, "eventType": "WebEvent", "createdDate": format_ms(at), "customerId": customer}
+    return _line(customer, event | {"webEvent": {"eventName": "page_viewed"}}, at)
+
+
 def heartbeat(session: str, at: int) -> Line:
     event = {"eventType": "Heartbeat", "createdDate": format_ms(at), "session": {"id": session}}
     return _line(session, event, at)
