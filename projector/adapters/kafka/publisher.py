@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
 
 from projector.adapters.kafka.outgoing import partitioner, reject_record
 from projector.adapters.kafka.settings import DELIVERY_TIMEOUT_MS, KafkaSettings, producer_options
@@ -143,10 +143,11 @@ class KafkaPublisher:
             sent.append(producer.send(self._settings.rejects_topic, value=value, key=reject_key, headers=headers))
         if not sent:
             return
-        producer.flush(timeout=FLUSH_TIMEOUT_S)
+        with suppress(UnknownError):  # Of a batch that the client has split: the flush did not wait for its parts.
+            producer.flush(timeout=FLUSH_TIMEOUT_S)
         for future in sent:
             if not future.succeeded():
-                raise future.exception or Doubt("a record was neither acknowledged nor given up")
+                future.get(timeout=FLUSH_TIMEOUT_S)
 
     def _drop(self) -> None:
         producer, self._producer = self._producer, None

@@ -151,6 +151,7 @@ def test_batches_whose_answer_was_lost_are_sent_again_and_are_there_once(
 @with_each_delivery
 def test_batches_larger_than_the_topic_takes_are_split(
     delivery: str,
+    either_way: type[Any],
     kafka: Topics,
     settings: KafkaSettings,
     unique_name: Callable[[str], str],
@@ -158,6 +159,7 @@ def test_batches_larger_than_the_topic_takes_are_split(
 ) -> None:
     narrow = kafka.create(unique_name("narrow"), configs={"max.message.bytes": "20000"})
     publisher = new_publisher(msgspec.structs.replace(settings, delivery=delivery, output_topic=narrow))
+    assert isinstance(publisher._writer, either_way)
 
     publisher.publish(changes(60, noise=2000), [], {}, None)
     publisher.publish(changes(60, noise=2000, first=60), [], {}, None)
