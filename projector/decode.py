@@ -63,10 +63,13 @@ def decode(value: bytes | None) -> Event | Rejected | None:
         return Rejected(Reason.UNKNOWN_TYPE, str(unknown))
 
 
-def attributes_too_large(event: Event) -> Rejected | None:
-    """Contract §2, the second `too-large`: judged after the identity, so it is a check of its own."""
+def attributes_too_large(event: Event, size: int) -> Rejected | None:
+    """Contract §2, the second `too-large`: judged after the identity, so it is a check of its own.
+
+    A record of `size` bytes holds no value that is larger than itself, so most need not be looked through.
+    """
     attributes = getattr(event.payload, "attributes", None)
-    if not attributes:
+    if not attributes or (size <= ATTRIBUTE_BYTES_MAX and len(attributes) <= ATTRIBUTES_MAX):
         return None
     if len(attributes) > ATTRIBUTES_MAX:
         return Rejected(Reason.TOO_LARGE, f"{len(attributes)} attributes, the most is {ATTRIBUTES_MAX}")
@@ -114,10 +117,10 @@ def _parse(decoder: "msgspec.json.Decoder[T]", value: bytes | Raw, *, at: str) -
 
 def _event_of(envelope: Envelope) -> Event | None:
     body = envelope.event_body
-    has_body = bytes(body) not in (b"", b"null")
+    has_body = len(body) > 0 and bytes(body) != b"null"
     if envelope.topic_name is None and not has_body:
         return _journey_event(envelope, at="")
-    topic = required(envelope.topic_name, "$.topicName")
+    topic = required(envelope.topic_name, "", ".topicName")
     if topic == _IGNORED_TOPIC:
         return None
     if not has_body:
@@ -126,12 +129,12 @@ def _event_of(envelope: Envelope) -> Event | None:
 
 
 def _journey_event(envelope: JourneyEvent, *, at: str) -> Event:
-    event_type = required(envelope.event_type, f"${at}.eventType")
+    event_type = required(envelope.event_type, at, ".eventType")
     kind = event_type.removeprefix("com.genesys.journey.")
     event_id = envelope.id or None
     if event_id is None and kind != "Heartbeat":
         raise NotAnEventError(f"`${at}.id` is missing: a non-empty string is required")
-    created = time_of(required(envelope.created_date, f"${at}.createdDate"), f"${at}.createdDate")
+    created = time_of(required(envelope.created_date, at, ".createdDate"), at, ".createdDate")
     take = PAYLOADS.get(kind)
     if take is None:
         raise _UnknownTypeError(f"event type {short(event_type)} is not known")

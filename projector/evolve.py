@@ -4,6 +4,7 @@ It collates facts: no clock, no policy, no errors on data. `decode` rejects, the
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from projector.conversation import Stamp, Talk, evolve_talk, join_talk
@@ -142,7 +143,8 @@ def _remember(session: Session, event: Event, counts: int, rules: Rules, cuts: C
     if key in ids:
         return False
     ids[key] = event.at << 3 | counts
-    cut_ids(session, rules, cuts)
+    if len(ids) > rules.event_ids_max:
+        cut_ids(session, rules, cuts)
     return True
 
 
@@ -179,7 +181,7 @@ def _visited(session: Session, event: Event, stamp: Stamp, place: int, rules: Ru
         session.authenticated = True
     attributes = getattr(payload, "attributes", None)
     if attributes:
-        _attributes(session, event, attributes, stamp, rules, cuts)
+        _attributes(session, event, attributes, stamp, place, rules, cuts)
 
 
 def _browsed(session: Session, payload: WebEvent | AppEvent, derived: Derived | None, stamp: Stamp, place: int) -> None:
@@ -213,8 +215,34 @@ def _search(session: Session, payload: WebEvent | AppEvent, stamp: Stamp, rules:
 
 
 def _attributes(
-    session: Session, event: Event, attributes: dict[str, Any], stamp: Stamp, rules: Rules, cuts: Counter[str]
+    session: Session,
+    event: Event,
+    attributes: dict[str, Any],
+    stamp: Stamp,
+    place: int,
+    rules: Rules,
+    cuts: Counter[str],
 ) -> None:
+    winners: Iterable[tuple[str, str]] = zip(attributes, attributes, strict=True)
+    if rules.attribute_rules:
+        winners = _projected(session, event, attributes, stamp, rules, cuts).items()
+    for to, name in winners:
+        attribute, at = attributes[name], place
+        if at < 0:
+            have = session.attributes.get(to)
+            if have is not None and stamp <= session.stamps[have[0]]:
+                continue
+            at = stamped(session, stamp)
+        session.attributes[to] = (at, attribute.data_type, attribute.value)
+    while len(session.attributes) > rules.attributes_max:
+        del session.attributes[max(session.attributes)]
+        cuts["attributes"] += 1
+
+
+def _projected(
+    session: Session, event: Event, attributes: dict[str, Any], stamp: Stamp, rules: Rules, cuts: Counter[str]
+) -> dict[str, str]:
+    """Session attribute to the event attribute that the rules let through to it; lists are kept right away."""
     named = event.session_type or _TYPE_OF_PAYLOAD.get(type(event.payload))
     winners: dict[str, str] = {}
     for name, attribute in attributes.items():
@@ -226,13 +254,7 @@ def _attributes(
             _listed(session, to, attribute.value, (*stamp, attribute.data_type), rules, cuts)
         elif to not in winners or name > winners[to]:  # Of two names led to one the greater counts.
             winners[to] = name
-    for to, name in winners.items():
-        have = session.attributes.get(to)
-        if have is None or stamp > session.stamps[have[0]]:
-            session.attributes[to] = (stamped(session, stamp), attributes[name].data_type, attributes[name].value)
-    while len(session.attributes) > rules.attributes_max:
-        del session.attributes[max(session.attributes)]
-        cuts["attributes"] += 1
+    return winners
 
 
 _TYPE_OF_PAYLOAD: dict[type, str] = {WebEvent: "web", AppEvent: "app"}

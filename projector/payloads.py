@@ -18,17 +18,18 @@ class NotAnEventError(Exception):
     """It is JSON, but not an event; the message says which member, where, and what was expected."""
 
 
-def required(text: str | None, where: str) -> str:
+def required(text: str | None, at: str, member: str) -> str:
+    """The text of a member that has to be there; `at` is the path of the object that it is in."""
     if text is None:
-        raise NotAnEventError(f"`{where}` is missing: a string is required")
+        raise NotAnEventError(f"`${at}{member}` is missing: a string is required")
     return text
 
 
-def time_of(text: str, where: str) -> int:
+def time_of(text: str, at: str, member: str) -> int:
     ms = parse_time(text)
     if ms is None:
         raise NotAnEventError(
-            f"`{where}` is {short(text)}: an RFC 3339 time with an offset, such as 2025-06-10T08:00:05.120Z,"
+            f"`${at}{member}` is {short(text)}: an RFC 3339 time with an offset, such as 2025-06-10T08:00:05.120Z,"
             " is required"
         )
     return ms
@@ -39,52 +40,52 @@ Taken = tuple[str, Payload]
 
 
 def _web(envelope: JourneyEvent, at: str) -> Taken:
-    payload = _present(envelope.web_event, f"${at}.webEvent")
-    payload.page = _page(payload.page, f"${at}.webEvent.page")
+    payload = _present(envelope.web_event, at, ".webEvent")
+    payload.page = _page(payload.page, at, ".webEvent.page")
     payload.attributes = _texts(payload.attributes)
-    return required(payload.event_name, f"${at}.webEvent.eventName"), payload
+    return required(payload.event_name, at, ".webEvent.eventName"), payload
 
 
 def _app(envelope: JourneyEvent, at: str) -> Taken:
-    payload = _present(envelope.app_event, f"${at}.appEvent")
-    payload.page = _page(payload.page, f"${at}.appEvent.page")
+    payload = _present(envelope.app_event, at, ".appEvent")
+    payload.page = _page(payload.page, at, ".appEvent.page")
     payload.attributes = _texts(payload.attributes)
-    return required(payload.event_name, f"${at}.appEvent.eventName"), payload
+    return required(payload.event_name, at, ".appEvent.eventName"), payload
 
 
 def _custom(envelope: JourneyEvent, at: str) -> Taken:
-    payload = _present(envelope.custom_event, f"${at}.customEvent")
+    payload = _present(envelope.custom_event, at, ".customEvent")
     payload.attributes = _texts(payload.attributes)
-    return required(payload.event_name, f"${at}.customEvent.eventName"), payload
+    return required(payload.event_name, at, ".customEvent.eventName"), payload
 
 
 def _outcome_achieved(envelope: JourneyEvent, at: str) -> Taken:
-    payload = _present(envelope.outcome_achieved_event, f"${at}.outcomeAchievedEvent")
+    payload = _present(envelope.outcome_achieved_event, at, ".outcomeAchievedEvent")
     if payload.outcome is None or not payload.outcome.id:
         raise NotAnEventError(f"`${at}.outcomeAchievedEvent.outcome.id` is missing: a non-empty string is required")
     return "", payload
 
 
 def _segment_assignment(envelope: JourneyEvent, at: str) -> Taken:
-    payload = _present(envelope.segment_assignment_event, f"${at}.segmentAssignmentEvent")
+    payload = _present(envelope.segment_assignment_event, at, ".segmentAssignmentEvent")
     if payload.segment is None or not payload.segment.id:
         raise NotAnEventError(f"`${at}.segmentAssignmentEvent.segment.id` is missing: a non-empty string is required")
     if payload.date_assigned is not None:
-        time_of(payload.date_assigned, f"${at}.segmentAssignmentEvent.dateAssigned")
+        time_of(payload.date_assigned, at, ".segmentAssignmentEvent.dateAssigned")
     return "", payload
 
 
 def _web_action(envelope: JourneyEvent, at: str) -> Taken:
-    return "", _present(envelope.web_action_event, f"${at}.webActionEvent")
+    return "", _present(envelope.web_action_event, at, ".webActionEvent")
 
 
 def _blocked_offer(envelope: JourneyEvent, at: str) -> Taken:
-    return "", _present(envelope.blocked_web_action_offer_event, f"${at}.blockedWebActionOfferEvent")
+    return "", _present(envelope.blocked_web_action_offer_event, at, ".blockedWebActionOfferEvent")
 
 
 def _outcome_attribution(envelope: JourneyEvent, at: str) -> Taken:
     payload = envelope.outcome_attribution_event_message or envelope.outcome_attribution_event
-    return "", _present(payload, f"${at}.outcomeAttributionEventMessage")
+    return "", _present(payload, at, ".outcomeAttributionEventMessage")
 
 
 _HEARTBEAT, _SESSION_ENDED = events.Heartbeat(), events.SessionEnded()
@@ -103,16 +104,16 @@ PAYLOADS: Mapping[str, Callable[[JourneyEvent, str], Taken]] = {
 }
 
 
-def _present(payload: T | None, where: str) -> T:
+def _present(payload: T | None, at: str, member: str) -> T:
     if payload is None:
-        raise NotAnEventError(f"`{where}` is missing: an object is required")
+        raise NotAnEventError(f"`${at}{member}` is missing: an object is required")
     return payload
 
 
 _NO_PAGE = Page()
 
 
-def _page(page: Page | None, where: str) -> Page | None:
+def _page(page: Page | None, at: str, member: str) -> Page | None:
     """A page with an address; an empty list or a null in one is absent like any other null."""
     if page is None:
         return None
@@ -122,7 +123,7 @@ def _page(page: Page | None, where: str) -> Page | None:
         return page
     if page == _NO_PAGE:  # An object with no non-null member carries nothing.
         return None
-    raise NotAnEventError(f"`{where}.url` is missing: a page is known by its address")
+    raise NotAnEventError(f"`${at}{member}.url` is missing: a page is known by its address")
 
 
 def _texts(attributes: dict[str, AttributeValue] | None) -> Any:

@@ -73,7 +73,7 @@ def _judge(
     key = route(event)
     if isinstance(key, Rejected):
         return key
-    too_large = attributes_too_large(event)
+    too_large = attributes_too_large(event, len(record.value or b""))
     if too_large is not None:
         return too_large
     if not enrich(event, rules, places):

@@ -41,7 +41,9 @@ def parse_url(url: str) -> UrlParts | None:
 
 def complete_page(page: Page) -> Page:
     """The page with its missing members taken from its `url`; the page itself where there is nothing to take."""
-    parts = parse_url(page.url) if page.url else None
+    if not page.url or _is_complete(page, page.url):
+        return page
+    parts = parse_url(page.url)
     if parts is None:
         return page
     return Page(
@@ -58,9 +60,16 @@ def complete_page(page: Page) -> Page:
     )
 
 
+def _is_complete(page: Page, url: str) -> bool:
+    """Nothing that the address could tell is missing: the usual case of an event that was enriched before."""
+    if page.domain is None or page.hostname is None or page.pathname is None:
+        return False
+    return (page.query_string is not None or "?" not in url) and (page.fragment is not None or "#" not in url)
+
+
 def query_of(page: Page) -> str | None:
     """The page's `queryString` if given, else its URL's."""
-    if page.query_string is not None or page.url is None:
+    if page.query_string is not None or page.url is None or "?" not in page.url:
         return page.query_string
     parts = parse_url(page.url)
     return parts.query_string if parts is not None else None
