@@ -10,7 +10,7 @@ PYTEST_OPTIONS ?= -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=tr
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-peer up down fmt fmt-check lint types unit services build lock clean
+.PHONY: help demo test bench bench-peer up down fmt fmt-check lint types unit soak services build lock clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name does; do \
@@ -50,6 +50,9 @@ lint: .venv/ready ## Check the code's habits
 
 types: .venv/ready ## Check the types
 	$(BIN)/mypy
+
+soak: .venv/ready ## Twenty thousand new seeds of the simulation, from where the last soak stopped, on all cores
+	$(BIN)/python -m tests.simulation --soak
 
 unit: .venv/ready ## The tests that need no Kafka and no Redis
 	$(BIN)/pytest -m 'not services' $(PYTEST_OPTIONS)

@@ -13,8 +13,9 @@ from projector.life import Life
 from projector.ports import NO_CLOCK, Batch, Conflict, Partition, Store, Stored
 from projector.route import TrackKey, is_visitor, named_track, session_of, visitor_of
 from projector.rules import Rules
-from projector.session import Session, ended_at, is_held, is_published, last_activity, new_session
+from projector.session import Session, is_held, is_published, last_activity, new_session
 from projector.sessionize import forget_visits
+from projector.short_ids import ShortIds, is_live
 from projector.track import (
     SWEEP_SLACK,
     Alias,
@@ -37,6 +38,7 @@ class Drafting:
 
     def __init__(self, life: Life, store: Store, rules: Rules) -> None:
         self._life, self._store, self._rules = life, store, rules
+        self._short_ids = ShortIds(life, store, rules)
 
     def draft(self, batch: Batch, work: dict[TrackKey, list[Incoming]], now: int) -> Draft:
         """Load and fold what takes part; `now` is the wall clock (ms)."""
@@ -131,15 +133,15 @@ class Drafting:
             self._fold_named(draft, key, draft.work[key])
         self._follow_links(draft)
         self._settle(draft)
-        self._claim(draft)
-        self._retire(draft)
+        self._short_ids.claim(draft)
+        self._short_ids.retire(draft)
 
     def _before(self, draft: Draft, key: TrackKey) -> None:
         """Remember how a track stood before this turn."""
         track = self._track(key)
         draft.calls[key] = next_due(track, self._rules)
         for session in track.sessions:
-            if self.is_live(session) and key not in draft.noted:  # Who left a note may have revived it.
+            if is_live(session, self._rules) and key not in draft.noted:  # Who left a note may have revived it.
                 draft.live_before.add(session.id)
             else:
                 draft.live_before.discard(session.id)
@@ -150,10 +152,6 @@ class Drafting:
             draft.touched[key] = None
             self._before(draft, key)
         return self._track(key)
-
-    def is_live(self, session: Session) -> bool:
-        """Published and not ended: it has a right to a short id."""
-        return is_published(session) and ended_at(session, self._rules) is None
 
     def _fold_named(self, draft: Draft, key: TrackKey, incoming: list[Incoming]) -> None:
         track = self._join(draft, key)
@@ -283,7 +281,7 @@ class Drafting:
             if track.keeper is None:
                 track.keeper = next((one for one in at if one in life.partitions), None)
 
-    # The clock, and short ids.
+    # The clock.
 
     def _settle(self, draft: Draft) -> None:
         """Bring the tracks whose home is here to their end clock."""
@@ -316,48 +314,6 @@ class Drafting:
         clock = draft.end_clocks[track.home]
         # What had ended for readers before the store lost it does not come back for a moment.
         return max(clock, life.floors.get(track.home, NO_CLOCK)) if key in draft.noted else clock
-
-    def _claim(self, draft: Draft) -> None:
-        """Short ids for sessions that now have a right to one, before they are saved (design §2)."""
-        wanted = [
-            (key, session)
-            for key in draft.touched
-            if (key in draft.changed or key in draft.noted) and (track := self._track(key)).home in self._life.marks
-            for session in track.sessions
-            if self.is_live(session) and session.id not in draft.live_before
-        ]
-        if not wanted:
-            return
-        asked = [(session.id, session.short_id) for _, session in wanted]
-        claimed = self._store.claim_short_ids(asked, self._rules.short_id_digits)
-        for (key, session), short_id in zip(wanted, claimed, strict=True):
-            if session.short_id != short_id:
-                session.short_id = short_id
-                draft.changed.add(key)
-            draft.live_before.add(session.id)
-            draft.without_short_id += short_id is None
-
-    def _retire(self, draft: Draft) -> None:
-        """Short ids that are to be given back: of sessions that have ended, merged visits, and what was swept."""
-        held = [
-            (key, session.id, session.short_id)
-            for key in draft.touched
-            for session in self._track(key).sessions
-            if is_published(session) and ended_at(session, self._rules) is not None
-        ]
-        for key, lost in draft.withdrawn.items():
-            visits = self._track(key).visits
-            merged = visits.merged if visits is not None else {}
-            held += [(key, one, merged[one][2]) for one in sorted(lost & merged.keys())]
-        held += [(key, *pair) for key, pair in self._life.swept_ids if key not in draft.touched]
-        homes = self._life.marks
-        draft.retired = [
-            (key, session_id, short_id)
-            for key, session_id, short_id in held
-            if short_id is not None and (key not in draft.touched or self._track(key).home in homes)
-        ]
-        if draft.retired:
-            self._store.retire_short_ids([(session_id, short_id) for _, session_id, short_id in draft.retired])
 
     # What of it is published.
 

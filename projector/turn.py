@@ -35,6 +35,7 @@ from projector.route import TrackKey
 from projector.rules import Rules
 from projector.saving import Saving
 from projector.sessionize import survivor
+from projector.short_ids import ShortIds
 from projector.track import Outcome, Track, revision_of
 
 
@@ -70,6 +71,7 @@ class Turn:
         self._rules, self._started_at, self._cache_max, self._sweeps = rules, started_at, cache_max, sweeps
         self._places = places
         self._drafting = Drafting(life, store, rules)
+        self._short_ids = ShortIds(life, store, rules)
         self._saving = Saving(life, store, rules, self._drafting)
 
     def run(self, batch: Batch) -> Done:
@@ -93,7 +95,7 @@ class Turn:
         changes = self._changes(draft)
         self._publish(draft, changes, refused, batch)
         self._look_ahead(draft)
-        self._release(draft)
+        self._short_ids.release(draft)
         self._forget()
         return Done(
             records=len(batch.records),
@@ -213,12 +215,6 @@ class Turn:
             for key, home in draft.noted.items()
             if key not in draft.left
         ]
-
-    def _release(self, draft: Draft) -> None:
-        """Short ids of sessions whose end, or withdrawal, is published, and of those that the turn swept."""
-        held = [(session_id, short_id) for key, session_id, short_id in draft.retired if key not in draft.left]
-        if held:
-            self._store.release_short_ids(held)
 
     def _forget(self) -> None:
         cache = self._life.cache

@@ -65,6 +65,11 @@ HISTORIES = (
         later=((0, raw("someone", "third", BASE + 32 * MINUTE)),),
     ),
 )
+THREE_SESSIONS = History(
+    "three sessions",
+    Plan(partitions=1, workers=2, links=False),
+    tuple((0, visited(f"web-{number}", f"first-{number}", BASE)) for number in range(3)),
+)
 
 
 def _crash(world: SimWorld) -> None:
@@ -150,11 +155,14 @@ def every_crash_point(history: History, trouble: str, first: int = 1) -> Iterato
         at += 1
 
 
-def every_loss_after(history: History, where: str) -> Iterator[tuple[int, Verdict]]:
-    """A crash when the worker first stands at `where`; then, at every boundary of the next, a loss of the last write."""
+def every_loss_after(history: History, where: str, seed: int) -> Iterator[tuple[int, Verdict]]:
+    """A crash when the worker first stands at `where`; then, at every boundary of the next, a loss of the last write.
+
+    `seed` says how many records each poll brings.
+    """
     at = 1
     while True:
-        world = _world(history)
+        world = _world(history, seed)
         is_over = False
 
         def live(world: SimWorld, at: int = at) -> list[str]:
@@ -162,7 +170,7 @@ def every_loss_after(history: History, where: str) -> Iterator[tuple[int, Verdic
             while world.processes[0].actor.where != where:
                 world.run(0, 1)
             world.crash(0)
-            world.rebalance(without=world.processes[1].actor.name)
+            _give_all(world, history)
             world.run(0, at)
             is_over = _is_through(world)
             _crash_and_loss(world)
@@ -174,14 +182,19 @@ def every_loss_after(history: History, where: str) -> Iterator[tuple[int, Verdic
         at += 1
 
 
-def _world(history: History) -> SimWorld:
-    world = SimWorld(history.plan, Random(7))
-    name = world.processes[0].actor.name
-    world.broker.assign({name: tuple(range(history.plan.partitions)), world.processes[1].actor.name: ()})
+def _world(history: History, seed: int = 7) -> SimWorld:
+    world = SimWorld(history.plan, Random(seed))
+    _give_all(world, history)
     for partition, line in history.lines:
         world.append(partition, line)
     world.time.ms = BASE + 45 * MINUTE
     return world
+
+
+def _give_all(world: SimWorld, history: History) -> None:
+    """The first worker gets all partitions."""
+    first, second = (world.processes[slot].actor.name for slot in (0, 1))
+    world.broker.assign({first: tuple(range(history.plan.partitions)), second: ()})
 
 
 def _is_through(world: SimWorld) -> bool:

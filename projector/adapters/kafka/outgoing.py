@@ -13,7 +13,7 @@ REJECT_BYTES_MAX = 64 * 1024
 """A rejected value is cut here (contract §2)."""
 
 KEYS_REMEMBERED = 65_536
-"""Partitions of keys that are remembered, some 10 MB: the hash takes 1.5 µs in Python, and sessions come again."""
+"""Partitions of keys that are remembered, some 10 MB: the hash takes 4 µs in Python, and sessions come again."""
 
 
 def partitioner(partitions: int) -> Callable[[str], Partition]:
@@ -27,7 +27,7 @@ def partitioner(partitions: int) -> Callable[[str], Partition]:
 
 
 def murmur2(data: bytes) -> int:
-    """Kafka's hash of a key, 32 bits without a sign; by words, 6 -> 1.5 µs for 36 bytes against kafka-python's."""
+    """Kafka's hash of a key, 32 bits without a sign; word by word, in half of kafka-python's time."""
     words, rest = divmod(len(data), 4)
     hashed = 0x9747B28C ^ len(data)
     for word in struct.unpack_from(f"<{words}I", data):

@@ -52,7 +52,7 @@ class KafkaPublisher:
         self._producer: KafkaProducer | None = None
         """None from a doubt until `renew`."""
         self._used = False
-        self._writer: Writer
+        self._writer: Writer | None = None
         """The producer's."""
         self.renew()
 
@@ -137,6 +137,7 @@ class KafkaPublisher:
         Each future is asked for its outcome: neither `flush` nor the commit fails for a record that was given up.
         Flushed before the commit, which else would switch lingering off for good.
         """
+        assert self._writer is not None, "a producer has its writer"
         sent = self._writer.write(changes)
         for refused in rejects:
             reject_key, value, headers = reject_record(refused, self._settings.input_topic, hidden=self._hide_rejects)
@@ -150,7 +151,7 @@ class KafkaPublisher:
                 future.get(timeout=FLUSH_TIMEOUT_S)
 
     def _drop(self) -> None:
-        producer, self._producer = self._producer, None
+        producer, self._producer, self._writer = self._producer, None, None
         if producer is not None:
             _throw_away(producer)
 
