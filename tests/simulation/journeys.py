@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from projector.ports import NO_CLOCK
+from projector.route import derived_id
 from tests.oracle.times import format_ms, parse_ms
 
 Json = dict[str, Any]
@@ -25,6 +26,8 @@ BEHIND = (0, 0, 0, 0, 1, SECOND, 5 * MINUTE, 30 * MINUTE, 40 * MINUTE)
 """How long ago an event was when its record is written."""
 LONG_AGO = 8 * 24 * 60 * MINUTE
 """Beyond the retention."""
+AHEAD = 60 * MINUTE
+"""More than the oldest event is behind, and beyond the tolerance."""
 
 
 class Line(Struct):
@@ -44,8 +47,11 @@ class Journeys:
         self._dice, self._sessions = dice, sessions
         self._count = 0
         self._told: list[Line] = []
-        kinds = {"web": 8, "heartbeat": 3, "custom": 2, "annotation": 2, "ended": 1, "again": 3, "flaw": 1}
-        kinds |= {"talk": 5 if links else 2} | ({"visit": 8} if visits else {}) | ({"late": 1} if late else {})
+        self._visits: list[tuple[str, str]] = []
+        """(visitor, id of a visit that may have opened)."""
+        kinds = {"web": 8, "heartbeat": 3, "custom": 2, "annotation": 2, "ended": 1, "again": 3, "flaw": 1, "hasty": 1}
+        kinds |= {"talk": 5 if links else 2}
+        kinds |= ({"visit": 8, "named": 2} if visits else {}) | ({"late": 1} if late else {})
         self._kinds, self._weights = list(kinds), list(kinds.values())
         self._links = links
 
@@ -55,8 +61,9 @@ class Journeys:
         kind = self._dice.choices(self._kinds, self._weights)[0]
         if kind == "again" and self._told:
             return self._dice.choice(self._told)
-        line: Line = getattr(self, f"_{kind}")(now - self._dice.choice(BEHIND)) if kind != "again" else self._web(now)
-        if kind not in ("flaw", "late"):
+        kind = "web" if kind == "again" or (kind == "named" and not self._visits) else kind
+        line: Line = getattr(self, f"_{kind}")(now - self._dice.choice(BEHIND))
+        if kind not in ("flaw", "late", "hasty"):
             self._told.append(line)
         return line
 
@@ -87,7 +94,20 @@ class Journeys:
         if self._dice.random() < 0.2:
             event = {**event, "eventType": "Heartbeat"}
             del event["webEvent"]
+        self._visits.append((customer, derived_id(("cookie", customer, "web", event["id"]))))
         return replace(_line(customer, event, at), is_ordered=True)
+
+    def _named(self, at: int) -> Line:
+        """An event that names a visit by its id."""
+        customer, visit = self._dice.choice(self._visits)
+        event = self._event("WebEvent", at, {"id": visit}, webEvent={"eventName": "clicked"})
+        return replace(_line(customer, event, at), is_ordered=True)
+
+    def _hasty(self, at: int) -> Line:
+        """Of a clock that is ahead: its time is cut, and does not move the partition clock."""
+        session = self._some_web()
+        event = self._event("WebEvent", at + AHEAD, {"id": session, "type": "web"}, webEvent={"eventName": "clicked"})
+        return _line(session, event, NO_CLOCK)
 
     def _heartbeat(self, at: int) -> Line:
         session = self._some_web()
@@ -130,7 +150,8 @@ class Journeys:
         what, more = self._dice.choice(kinds)
         body = {"eventTime": at, "participantId": f"p{self._count}", **more}
         if self._links and self._dice.random() < 0.5:
-            body["journeyContext"] = {"sessionId": self._some_web()}
+            is_visit = self._visits and self._dice.random() < 0.5
+            body["journeyContext"] = {"sessionId": self._dice.choice(self._visits)[1] if is_visit else self._some_web()}
         topic = f"v2.detail.events.conversation.{conversation}.{what}"
         return _line(conversation, {"topicName": topic, "eventBody": body}, at)
 
