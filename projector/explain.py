@@ -1,6 +1,7 @@
 """What each record of a log did to one session.
 
-The log is folded once to find the tracks that the session depends on, then those alone, a record at a time.
+The log is folded once to find the tracks that the session depends on, then again with their records one at a time; the
+others are folded too, for they move the clock.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -67,14 +68,13 @@ def explain(
     before: dict[str, Any] | None = None
     books: dict[Partition, Ledger] = {}
     for _ in second.steps():
-        record = source.record
-        if record is None:
-            continue
-        source.record = None
-        book = second.life.marks[record.partition].ledger
-        after = _snapshot(few, session_id, rules)
-        yield _step(record, book, books.get(record.partition, Ledger()), before, after, publisher, source.topic, rules)
-        before, books[record.partition] = after, msgspec.convert(msgspec.to_builtins(book), Ledger)
+        record, source.record = source.record, None
+        if record is not None:
+            book, book_before = second.ledgers()[record.partition], books.get(record.partition, Ledger())
+            after = _snapshot(few, session_id, rules)
+            yield _step(record, book, book_before, before, after, publisher, source.topic, rules)
+            before = after
+        books = {one: msgspec.convert(msgspec.to_builtins(book), Ledger) for one, book in second.ledgers().items()}
 
 
 class _Noted:
@@ -101,7 +101,7 @@ class _Noted:
 
 
 class _Chosen:
-    """The records of some tracks, one a poll."""
+    """The records of a source, those of some tracks each in a poll of its own."""
 
     def __init__(self, source: Source, keys: frozenset[TrackKey]) -> None:
         self._source, self._keys = source, keys
@@ -114,15 +114,18 @@ class _Chosen:
     def poll(self) -> Batch:
         if not self._waiting:
             self._batch = self._source.poll()
-            self._waiting = [record for record in self._batch.records if _is_of(record, self._keys)]
+            self._waiting = list(self._batch.records)
         assert self._batch is not None
-        one = Batch(records=self._waiting[:1], assigned=self._batch.assigned, generation=self._batch.generation)
-        self._waiting = self._waiting[1:]
-        for record in one.records:
-            self.record = record
-            one.next = {record.partition: record.offset + 1}
+        chosen = (place for place, record in enumerate(self._waiting) if _is_of(record, self._keys))
+        first = next(chosen, len(self._waiting))
+        count = first or min(1, len(self._waiting))
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        if first == 0 and taken:
+            self.record = taken[0]
+        one = Batch(records=taken, assigned=self._batch.assigned, generation=self._batch.generation)
+        one.next = {record.partition: record.offset + 1 for record in taken}
         if not self._waiting:
-            one.next = {**self._batch.next, **one.next} if one.records else dict(self._batch.next)
+            one.next |= self._batch.next
             one.at_end = self._batch.at_end
         return one
 
@@ -147,7 +150,8 @@ class _Chosen:
 
 def _is_of(record: Record, keys: frozenset[TrackKey]) -> bool:
     event = decode(record.value)
-    return isinstance(event, Event) and route(event) in keys
+    key = route(event) if isinstance(event, Event) else None
+    return isinstance(key, str) and key in keys
 
 
 def _concerned(store: EmbeddedStore, session_id: str) -> frozenset[TrackKey]:
