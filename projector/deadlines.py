@@ -37,7 +37,7 @@ def dealt_with(
     swept: list[tuple[TrackKey, Token]] = []
     for key, fired in due.items():
         stored = life.cache.get(key)
-        if stored is None:
+        if stored is None or not (stored.track.sessions or stored.track.alias):
             moved.append((key, Token(b""), fired, None))
         elif rules.retention and is_swept(stored.track, _clock_of(life, fired.partition), rules):
             if sweeps:

@@ -25,6 +25,8 @@ class Draft(Struct):
     """Tracks that take part because somebody left a note."""
     touched: dict[TrackKey, None]
     """All tracks that take part, in order: with records, by a link, noted, or due."""
+    consulted: set[TrackKey] = set()
+    """Visitors' tracks that an id leads to: compared with what is stored also where nothing was found there."""
     changed: set[TrackKey] = set()
     """Those that differ from what is stored."""
     calls: dict[TrackKey, int | None] = {}
@@ -39,6 +41,8 @@ class Draft(Struct):
     """By visitor's track the named tracks that it took over, whose ids lead to it from now on."""
     live_before: set[str] = set()
     """Ids of sessions that had a right to a short id before the turn."""
+    claimed: set[str] = set()
+    """Ids of sessions for which a short id has been asked since the draft, or a part of it, was last begun."""
     retired: list[tuple[TrackKey, str, str]] = []
     """Short ids to be given back once the turn is published: track, session id, short id."""
     ends: int = 0

@@ -29,6 +29,7 @@ from projector.track import (
     links_of,
     next_due,
     settle,
+    visit_ids,
 )
 from projector.visitor import fold_visits, foresee
 
@@ -59,6 +60,7 @@ class Drafting:
 
     def again(self, draft: Draft, conflict: Conflict) -> None:
         """Fold again, from what is stored now, the tracks that others wrote; and with them those they depend on."""
+        draft.claimed.clear()  # What is folded again asks again, and gets the same.
         keys = dict.fromkeys(conflict.tracks)
         for key, stored in conflict.tracks.items():
             self._life.cache[key] = stored if stored is not None else Stored(UNWRITTEN, Track())
@@ -79,7 +81,7 @@ class Drafting:
             if track.alias is not None and track.alias.key in draft.touched:
                 yield track.alias.key
             yield from draft.adopted.pop(key, ())
-            yield from (named for one in track.sessions if (named := named_track(one.id)) in draft.accounts)
+            yield from (named for one in visit_ids(track) if (named := named_track(one)) in draft.touched)
         for visitor, adopted in list(draft.adopted.items()):
             if not set(adopted).isdisjoint(keys):
                 yield visitor
@@ -125,6 +127,7 @@ class Drafting:
         for key in keys:
             self._before(draft, key)
         self._redirect(draft, keys)
+        self._lead_back(draft, keys)
         visitors = [key for key in draft.work if is_visitor(key) and key not in draft.accounts]
         self._foresee(visitors, draft.work)
         for key in visitors:
@@ -165,8 +168,8 @@ class Drafting:
     def _fold_visitor(self, draft: Draft, key: TrackKey) -> None:
         track = self._join(draft, key)
 
-        def adopt(session: Session, opener: Incoming | None) -> list[Incoming]:
-            return self._adopt(draft, key, session, opener)
+        def adopt(session: Session, named: str, opener: Incoming | None) -> list[Incoming]:
+            return self._adopt(draft, key, session, named, opener)
 
         done = fold_visits(
             track,
@@ -189,11 +192,11 @@ class Drafting:
         """Hand records that name a visit to its visitor's track."""
         led = {key: alias.key for key in keys if (alias := self._track(key).alias) is not None}
         for visitor in filter(is_visitor, keys):  # Its ids may not lead to it yet: they are written after it.
-            named = (named_track(one.id) for one in self._track(visitor).sessions)
+            named = (named_track(one) for one in visit_ids(self._track(visitor)))
             led |= {key: visitor for key in named if key in draft.work}
         self._load(key for key in set(led.values()) if key not in draft.touched)
         for key, to in led.items():
-            visit = find(self._join(draft, to), session_of(key))
+            visit = self._visit(draft, to, session_of(key))
             if key in draft.due:
                 self._keep_alias(draft, key, visit)
             if key not in draft.work:
@@ -205,6 +208,19 @@ class Drafting:
             draft.work[to] = sorted(records, key=lambda one: (one.partition, one.offset))
             if key not in draft.due and key not in draft.noted:
                 draft.touched.pop(key, None)
+
+    def _lead_back(self, draft: Draft, keys: Iterable[TrackKey]) -> None:
+        """Make ids lead to their visits again that were taken, by one who knew nothing of the visit, for others."""
+        for visitor in filter(is_visitor, keys):
+            for one in visit_ids(self._track(visitor)):
+                named, visit = named_track(one), find(self._track(visitor), one)
+                if visit is not None and named in draft.touched and self._track(named).alias is None:
+                    self._adopt(draft, visitor, visit, one, None)
+
+    def _visit(self, draft: Draft, visitor: TrackKey, named: str) -> Session | None:
+        """The visit that an id leads to; that there is none is compared too, for our copy may be out of date."""
+        draft.consulted.add(visitor)
+        return find(self._join(draft, visitor), named)
 
     def _keep_alias(self, draft: Draft, key: TrackKey, visit: Session | None) -> None:
         track = self._track(key)
@@ -218,9 +234,11 @@ class Drafting:
         ids = [one for key in visitors for one in foresee(self._track(key), visitor_of(key), work[key], self._rules)]
         self._load(named_track(one) for one in ids)
 
-    def _adopt(self, draft: Draft, visitor: TrackKey, session: Session, opener: Incoming | None) -> list[Incoming]:
-        """Join into a visit what is kept under its id, and lead the id to the visitor's track."""
-        key, later = named_track(session.id), list[Incoming]()
+    def _adopt(
+        self, draft: Draft, visitor: TrackKey, session: Session, named: str, opener: Incoming | None
+    ) -> list[Incoming]:
+        """Join into a visit what is kept under an id of it, and lead the id to the visitor's track."""
+        key, later = named_track(named), list[Incoming]()
         if key not in self._life.cache:
             self._load([key])
         track = self._track(key)
@@ -233,7 +251,7 @@ class Drafting:
             self._fold_named(draft, key, [one for one in incoming if one not in later])
         if track.sessions and (opener is None or is_held(track.sessions[0], opener.clock, self._rules)):
             absorb(session, track.sessions[0], self._rules, draft.cuts)
-            session.short_id = track.sessions[0].short_id
+            session.short_id = session.short_id or track.sessions[0].short_id
             for partition, offset in track.applied.items():
                 session.positions[partition] = max(session.positions.get(partition, 0), offset)
             draft.changed.add(visitor)
@@ -265,7 +283,7 @@ class Drafting:
     def _link(self, draft: Draft, source: TrackKey, conversation: Session, named: str) -> None:
         life, key = self._life, named_track(named)
         alias = self._track(key).alias
-        if alias is not None and find(self._track(alias.key), named) is not None:
+        if alias is not None and self._visit(draft, alias.key, named) is not None:
             key = alias.key
         track, at = self._join(draft, key), self._track(source).applied
         session = find(track, named)

@@ -41,7 +41,8 @@ class Life(Struct):
     clocks_committed: dict[Partition, int | None] = {}
     """The partition clocks at the committed offsets, while reading again below them."""
     floors: dict[Partition, int] = {}
-    """While catching up after a loss, the end clocks that readers have seen already."""
+    """The end clocks that readers have seen already: what was noted before this life or while catching up had ended by
+    them, and does not come back for a moment."""
     noted: dict[TrackKey, Partition] = {}
     """Tracks that somebody changed and left for this worker to publish."""
     due: dict[TrackKey, Due] = {}
@@ -162,12 +163,12 @@ def _place(life: Life, partition: Partition, committed: Committed | None, mark: 
     if committed is not None and at < committed.offset:
         log.warning("reads again what is committed", partition=partition, start=at, committed=committed.offset)
         life.clocks_committed[partition] = mark.clock
-        if mark.end_clock is not None:
-            life.floors[partition] = mark.end_clock
         clock = max(clocks, default=NO_CLOCK)
         mark.clock = None if clock == NO_CLOCK else clock
     elif committed is None:
         mark.clock = None
+    if mark.end_clock is not None:
+        life.floors[partition] = mark.end_clock
     life.read[partition] = at
     life.marks[partition] = mark
     if committed is not None:

@@ -57,7 +57,7 @@ class Saving:
         """Tracks of which nothing is kept: they were swept, or all their records came too late."""
         for key in list(draft.touched):
             track = self._life.cache[key].track
-            if not track.sessions and track.alias is None:
+            if not track.sessions and track.alias is None and key not in draft.consulted:
                 del draft.touched[key], self._life.cache[key]
                 draft.changed.discard(key)
 

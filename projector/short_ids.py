@@ -29,7 +29,7 @@ class ShortIds:
             if (key in draft.changed or key in draft.noted)
             and (track := self._life.cache[key].track).home in self._life.marks
             for session in track.sessions
-            if is_live(session, self._rules) and session.id not in draft.live_before
+            if is_live(session, self._rules) and session.id not in draft.live_before and session.id not in draft.claimed
         ]
         if not wanted:
             return
@@ -39,7 +39,7 @@ class ShortIds:
             if session.short_id != short_id:
                 session.short_id = short_id
                 draft.changed.add(key)
-            draft.live_before.add(session.id)
+            draft.claimed.add(session.id)
             draft.without_short_id += short_id is None
 
     def retire(self, draft: Draft) -> None:

@@ -199,6 +199,11 @@ def find(track: Track, session_id: str) -> Session | None:
     return next((session for session in track.sessions if session.id == session_id), None)
 
 
+def visit_ids(track: Track) -> list[str]:
+    """The ids that lead to a visitor's track: its visits' own, and those of visits that were merged into them."""
+    return [*(session.id for session in track.sessions), *(track.visits.merged if track.visits is not None else ())]
+
+
 def link(session: Session, source: Session, *, at: dict[int, int], clock: int, rules: Rules) -> bool:
     """Join what the conversation `source`, changed by the records before `at`, says of a session that is held."""
     if session.last is not None and not is_held(session, clock, rules):

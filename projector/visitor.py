@@ -33,9 +33,10 @@ from projector.track import (
     too_late,
 )
 
-Adopt = Callable[[Session, Incoming | None], list[Incoming]]
-"""Joins into a visit what is kept under its id, makes the id lead to the visitor's track, and gives the records of the
-batch that name it and come after the one that opened it (None: it is asked again, for a visit that is open)."""
+Adopt = Callable[[Session, str, Incoming | None], list[Incoming]]
+"""Joins into a visit what is kept under an id that is its own or was merged into it, makes the id lead to the visitor's
+track, and gives the records of the batch that name it and come after the one that opened it (None: it is asked again,
+for a visit that is open)."""
 
 
 class Fold(Struct):
@@ -83,16 +84,22 @@ class _Folder:
 
     def run(self) -> Fold:
         again: set[str] = set()
+        is_again = False
         while self.queue:
             record = self.queue.popleft()
             if record.offset < self.track.applied.get(record.partition, 0):
                 self.fold.accounts.append((record, skipped(self.track, record, self.rules)))
                 again |= self._touched_since(record)
+                is_again = True
                 continue
             self.fold.accounts.append((record, self._take(record)))
             self.track.applied[record.partition] = record.offset + 1
         for session in [session for session in self.track.sessions if session.id in again]:
-            self.adopt(session, None)  # The worker that opened it may have died before its id led here.
+            self.adopt(session, session.id, None)  # The worker that opened it may have died before its id led here.
+        for lost in self.visits.merged if is_again else ():
+            into = find(self.track, lost)
+            if into is not None:
+                self.adopt(into, lost, None)
         self.fold.shown |= again
         self.fold.shown &= {session.id for session in self.track.sessions}
         return self.fold
@@ -140,7 +147,7 @@ class _Folder:
         return Outcome.FOLDED
 
     def _opened(self, session: Session, record: Incoming) -> None:
-        later = self.adopt(session, record)
+        later = self.adopt(session, session.id, record)
         if later:
             merged = sorted([*self.queue, *later], key=lambda one: (one.partition, one.offset))
             self.queue = deque(merged)

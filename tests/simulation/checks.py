@@ -98,9 +98,10 @@ def _orders(world: SimWorld, seen: list[Published]) -> list[str]:
     contents: dict[tuple[str, int], bytes | None] = {}
     facts = world.facts
     may_go_back = facts.two_owners or (facts.is_unkeyed and facts.store_lost) or not world.plan.exactly_once
+    linked = _linked(world) if facts.store_lost else set[str]()
     for one in seen:
         before = last.get(one.session_id)
-        if before is not None and one.revision < before.revision and not may_go_back:
+        if before is not None and one.revision < before.revision and not may_go_back and one.session_id not in linked:
             found.append(f"{one.session_id} goes back from revision {before.revision} to {one.revision}")
         if before is not None and before.value is None and one.value is not None and not may_go_back:
             found.append(f"{one.session_id} was withdrawn and is back")
@@ -111,6 +112,24 @@ def _orders(world: SimWorld, seen: list[Published]) -> list[str]:
             found.append(f"{one.session_id} ended before it was due, in revision {one.revision}")
         last[one.session_id] = one
     return found
+
+
+def _linked(world: SimWorld) -> set[str]:
+    """Sessions that records of another key say something of: for them no topic is keyed by session."""
+    named = {
+        told["sessionId"]
+        for held in world.broker.log
+        for record in held
+        if record.value is not None and b"journeyContext" in record.value
+        for told in [msgspec.json.decode(record.value)["eventBody"]["journeyContext"]]
+    }
+    merged = {
+        one
+        for _, track in world.nodes.tracks()
+        if track.visits is not None and named & {*(session.id for session in track.sessions), *track.visits.merged}
+        for one in (*(session.id for session in track.sessions), *track.visits.merged)
+    }
+    return named | merged
 
 
 def _is_same(one: bytes | None, other: bytes | None, facts: Facts) -> bool:
@@ -130,15 +149,12 @@ def _short_ids(world: SimWorld) -> list[str]:
     """Unique among sessions that have not ended. A node that loses claims alone is past what can be held."""
     if world.facts.store_lost and len(world.nodes.nodes) > 1:
         return []
-    live = [
-        session.short_id
-        for _, track in world.nodes.tracks()
-        for session in track.sessions
-        if is_published(session) and ended_at(session, world.rules) is None
-    ]
-    return [
-        f"short id {one} is had by {count} sessions" for one, count in Counter(live).items() if count > 1 or not one
-    ]
+    holders: dict[str | None, list[str]] = {}
+    for _, track in world.nodes.tracks():
+        for session in track.sessions:
+            if is_published(session) and ended_at(session, world.rules) is None:
+                holders.setdefault(session.short_id, []).append(session.id)
+    return [f"short id {one} is had by {of}" for one, of in holders.items() if len(of) > 1 or one is None]
 
 
 def _accounts(world: SimWorld, expected: oracle.Result, records: list[MemoryRecord]) -> list[str]:

@@ -47,8 +47,10 @@ class Journeys:
         self._dice, self._sessions = dice, sessions
         self._count = 0
         self._told: list[Line] = []
-        self._visits: list[tuple[str, str]] = []
-        """(visitor, id of a visit that may have opened)."""
+        self._visits: list[tuple[str, str, int]] = []
+        """(visitor, id of a visit that may have opened, its time)."""
+        self._splits = dice.random() < 0.5
+        """Campaigns split visits; then no event that names a visit stretches it over others, a case left open."""
         kinds = {"web": 8, "heartbeat": 3, "custom": 2, "annotation": 2, "ended": 1, "again": 3, "flaw": 1, "hasty": 1}
         kinds |= {"talk": 5 if links else 2}
         kinds |= ({"visit": 8, "named": 2} if visits else {}) | ({"late": 1} if late else {})
@@ -87,19 +89,20 @@ class Journeys:
 
     def _visit(self, at: int) -> Line:
         customer = f"v{self._dice.randrange(2)}"
-        campaign = self._dice.choice(["", "", "?utm_source=mail", "?utm_source=ads"])
+        campaign = self._dice.choice(["", "", "?utm_source=mail", "?utm_source=ads"]) if self._splits else ""
         page = {"page": {"url": f"https://shop.example.com/{campaign}"}}
         payload: Json = {"eventName": "page_viewed", **page}
         event = self._event("WebEvent", at, None, webEvent=payload, customerId=customer, customerIdType="cookie")
         if self._dice.random() < 0.2:
             event = {**event, "eventType": "Heartbeat"}
             del event["webEvent"]
-        self._visits.append((customer, derived_id(("cookie", customer, "web", event["id"]))))
+        self._visits.append((customer, derived_id(("cookie", customer, "web", event["id"])), at))
         return replace(_line(customer, event, at), is_ordered=True)
 
     def _named(self, at: int) -> Line:
         """An event that names a visit by its id."""
-        customer, visit = self._dice.choice(self._visits)
+        customer, visit, opened = self._dice.choice(self._visits)
+        at = opened if self._splits else at
         event = self._event("WebEvent", at, {"id": visit}, webEvent={"eventName": "clicked"})
         return replace(_line(customer, event, at), is_ordered=True)
 

@@ -205,8 +205,8 @@ class SimStore:
         return loaded
 
     def save(self, shard: int, write: Write) -> Saved | Conflict | Overtaken:
-        self._asked(f"save {shard}", shard)
         with self._wire.effect(f"save {shard}"):
+            self._check_run_id(shard)
             result = self._nodes.save(shard, write, self._seen[shard])
             self._wire.note(_told(write, result))
         if isinstance(result, Saved):
@@ -248,8 +248,11 @@ class SimStore:
         pass
 
     def _asked(self, what: str, shard: int) -> None:
-        """A restart since this life began is seen on the new connection, before the command is sent."""
         self._wire.boundary(what)
+        self._check_run_id(shard)
+
+    def _check_run_id(self, shard: int) -> None:
+        """A restart since this life began is seen on the new connection, before the command is sent."""
         place = shard % len(self._nodes.nodes)
         run_id = self._nodes.nodes[place].run_id
         if self._run_ids.setdefault(place, run_id) != run_id:
