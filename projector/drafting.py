@@ -5,6 +5,7 @@ wrote one of them in between, the tracks concerned are loaded and folded again.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from projector.deadlines import is_to_publish
 from projector.draft import UNWRITTEN, Draft
@@ -166,17 +167,12 @@ class Drafting:
             draft.changed.add(key)
 
     def _fold_visitor(self, draft: Draft, key: TrackKey) -> None:
-        track = self._join(draft, key)
-
-        def adopt(session: Session, named: str, opener: Incoming | None) -> list[Incoming]:
-            return self._adopt(draft, key, session, named, opener)
-
         done = fold_visits(
-            track,
+            self._join(draft, key),
             visitor_of(key),
             draft.work[key],
             committed=self._life.committed,
-            adopt=adopt,
+            adopt=partial(self._adopt, draft, key),
             rules=self._rules,
             cuts=draft.cuts,
         )
@@ -194,7 +190,7 @@ class Drafting:
         for visitor in filter(is_visitor, keys):  # Its ids may not lead to it yet: they are written after it.
             named = (named_track(one) for one in visit_ids(self._track(visitor)))
             led |= {key: visitor for key in named if key in draft.work}
-        self._load(key for key in set(led.values()) if key not in draft.touched)
+        self._load(key for key in dict.fromkeys(led.values()) if key not in draft.touched)
         for key, to in led.items():
             visit = self._visit(draft, to, session_of(key))
             if key in draft.due:

@@ -16,6 +16,8 @@ from tests.simulation.exhaustive import (
 from tests.simulation.run import run
 
 SEEDS, BLOCK = 500, 50
+ONCE_FAILED = (735, 1062, 1391, 1773, 1802, 2212, 3045, 3233, 3590, 8334)
+"""Seeds that showed a flaw of the product; they tell other stories when the number of calls of a turn changes."""
 HUNT = 400
 """So many seeds a break may hide in; most are caught within ten."""
 
@@ -29,12 +31,17 @@ def test_the_laws_hold_through_seeded_trouble(first: int) -> None:
     )
 
 
+@pytest.mark.parametrize("seed", ONCE_FAILED)
+def test_a_seed_that_once_failed_stays_well(seed: int) -> None:
+    assert run(seed).violations == []
+
+
 @pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.name)
 def test_the_laws_hold_wherever_trouble_strikes(history: History, trouble: str) -> None:
     outcomes = dict(every_crash_point(history, trouble))
 
-    assert len(outcomes) > 20  # From the first poll to the last answer: there were boundaries to strike at.
+    assert len(outcomes) > 10  # From the first poll to the last answer: there were boundaries to strike at.
     assert {at: outcome.violations for at, outcome in outcomes.items() if outcome.violations} == {}
 
 

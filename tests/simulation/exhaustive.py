@@ -24,6 +24,8 @@ class History(Struct, frozen=True):
     """(partition, record)."""
     later: tuple[tuple[int, Line], ...] = ()
     """Written when the trouble has come."""
+    before: tuple[tuple[int, Line], ...] = ()
+    """Read and published in peace, long before."""
 
 
 HISTORIES = (
@@ -58,11 +60,9 @@ HISTORIES = (
     History(
         "a visitor comes back when the last visit has ended",
         Plan(partitions=1, workers=2, links=False),
-        (
-            (0, raw("someone", "first", BASE)),
-            (0, visited("web-0", "second", BASE + 31 * MINUTE)),
-        ),
+        ((0, visited("web-0", "second", BASE + 31 * MINUTE)),),
         later=((0, raw("someone", "third", BASE + 32 * MINUTE)),),
+        before=((0, raw("someone", "first", BASE)),),
     ),
 )
 THREE_SESSIONS = History(
@@ -141,6 +141,7 @@ def every_crash_point(history: History, trouble: str, first: int = 1) -> Iterato
 
         def live(world: SimWorld, at: int = at) -> list[str]:
             nonlocal is_over
+            _begin(world, history)
             world.run(0, at)
             is_over = _is_through(world)
             TROUBLES[trouble](world)
@@ -167,6 +168,7 @@ def every_loss_after(history: History, where: str, seed: int) -> Iterator[tuple[
 
         def live(world: SimWorld, at: int = at) -> list[str]:
             nonlocal is_over
+            _begin(world, history)
             while world.processes[0].actor.where != where:
                 world.run(0, 1)
             world.crash(0)
@@ -185,10 +187,18 @@ def every_loss_after(history: History, where: str, seed: int) -> Iterator[tuple[
 def _world(history: History, seed: int = 7) -> SimWorld:
     world = SimWorld(history.plan, Random(seed))
     _give_all(world, history)
+    return world
+
+
+def _begin(world: SimWorld, history: History) -> None:
+    """Write the history, its first worker being anywhere between two turns."""
+    for partition, line in history.before:
+        world.append(partition, line)
+    if history.before:
+        world.run(0, FAR)
     for partition, line in history.lines:
         world.append(partition, line)
     world.time.ms = BASE + 45 * MINUTE
-    return world
 
 
 def _give_all(world: SimWorld, history: History) -> None:
