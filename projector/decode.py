@@ -5,18 +5,18 @@ than the record itself, `no-identity`, `too-late` and the limits on attributes, 
 """
 
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 from msgspec import Raw, Struct
 
-from projector import complaints
+from projector import complaints, strict
 from projector.complaints import short
-from projector.dates import GREATEST, LEAST
+from projector.dates import GREATEST, LEAST, parse_time
 from projector.events import ConversationEvent, Envelope, Event, JourneyEvent
 from projector.models import Reference
-from projector.payloads import PAYLOADS, NotAnEventError, required, time_of
+from projector.payloads import PAYLOADS, NotAnEventError, heartbeat, required, time_of
 
 VALUE_BYTES_MAX = 1 << 20
 ATTRIBUTES_MAX = 200
@@ -54,13 +54,22 @@ def decode(value: bytes | None) -> Event | Rejected | None:
         if value in (b"", b"null"):
             return None
     try:
-        return _event_of(_parse(_ENVELOPE, value, at=""))
+        return _event_of(_ENVELOPE.decode(value))
+    except (*_WRONG, *_BROKEN):
+        return _judged(value)
+
+
+def _judged(value: bytes) -> Event | Rejected | None:
+    """What is wrong with a value: first of all the types of everything in it, then what is missing."""
+    try:
+        _parse(_STRICT_ENVELOPE, value, at="")
+        return _event_of(_ENVELOPE.decode(value), is_strict=True)
     except NotAnEventError as wrong:
         return Rejected(Reason.NOT_AN_EVENT, str(wrong))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as broken:
-        return Rejected(Reason.NOT_JSON, complaints.not_json(broken, value))
     except _UnknownTypeError as unknown:
         return Rejected(Reason.UNKNOWN_TYPE, str(unknown))
+    except _BROKEN as broken:
+        return Rejected(Reason.NOT_JSON, complaints.not_json(broken, value))
 
 
 def attributes_too_large(event: Event, size: int) -> Rejected | None:
@@ -87,6 +96,8 @@ def attributes_too_large(event: Event, size: int) -> Rejected | None:
 
 _ENVELOPE = msgspec.json.Decoder(Envelope)
 _JOURNEY_EVENT = msgspec.json.Decoder(JourneyEvent)
+_STRICT_ENVELOPE: msgspec.json.Decoder[Any] = msgspec.json.Decoder(strict.Envelope)
+_STRICT_JOURNEY_EVENT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(strict.JourneyEvent)
 _CONVERSATION_EVENT = msgspec.json.Decoder(ConversationEvent)
 
 
@@ -99,6 +110,10 @@ _SYNTAX = msgspec.json.Decoder(_Nothing | list[Raw] | str | float | bool | None)
 
 class _UnknownTypeError(Exception):
     pass
+
+
+_WRONG = NotAnEventError, _UnknownTypeError
+_BROKEN = msgspec.MsgspecError, UnicodeDecodeError, RecursionError
 
 
 def _parse(decoder: "msgspec.json.Decoder[T]", value: bytes | Raw, *, at: str) -> T:
@@ -115,37 +130,41 @@ def _parse(decoder: "msgspec.json.Decoder[T]", value: bytes | Raw, *, at: str) -
 # Envelopes.
 
 
-def _event_of(envelope: Envelope) -> Event | None:
-    body = envelope.event_body
+def _event_of(envelope: Envelope, *, is_strict: bool = False) -> Event | None:
+    topic, body = envelope.topic_name, envelope.event_body
     has_body = len(body) > 0 and bytes(body) != b"null"
-    if envelope.topic_name is None and not has_body:
+    if topic is None and not has_body:
         return _journey_event(envelope, at="")
-    topic = required(envelope.topic_name, "", ".topicName")
+    topic = required(topic, "", ".topicName")
     if topic == _IGNORED_TOPIC:
         return None
     if not has_body:
         raise NotAnEventError("`$.eventBody` is missing: an object is required")
-    return _notified(topic, body)
+    return _notified(topic, body, is_strict=is_strict)
 
 
 def _journey_event(envelope: JourneyEvent, *, at: str) -> Event:
-    event_type = required(envelope.event_type, at, ".eventType")
-    kind = event_type.removeprefix("com.genesys.journey.")
-    event_id = envelope.id or None
-    if event_id is None and kind != "Heartbeat":
-        raise NotAnEventError(f"`${at}.id` is missing: a non-empty string is required")
-    created = time_of(required(envelope.created_date, at, ".createdDate"), at, ".createdDate")
-    take = PAYLOADS.get(kind)
+    event_type, event_id = envelope.event_type, envelope.id
+    take = PAYLOADS.get(event_type or "")
     if take is None:
-        raise _UnknownTypeError(f"event type {short(event_type)} is not known")
+        kind = required(event_type, at, ".eventType").removeprefix("com.genesys.journey.")
+        take = PAYLOADS.get(kind)
+    if not event_id and take is not heartbeat:
+        raise NotAnEventError(f"`${at}.id` is missing: a non-empty string is required")
+    created = envelope.created_date
+    ms = parse_time(created) if created is not None else None
+    if ms is None:
+        ms = time_of(required(created, at, ".createdDate"), at, ".createdDate")
+    if take is None:
+        raise _UnknownTypeError(f"event type {short(event_type or '')} is not known")
     name, payload = take(envelope, at)
     session, contact = envelope.session, envelope.external_contact
     return Event(
         event_id or "",
-        created,
+        ms,
         name,
-        (session and session.id) or None,
-        (session and session.type) or None,
+        session.id or None if session is not None else None,
+        session.type or None if session is not None else None,
         envelope.customer_id or None,
         envelope.customer_id_type or None,
         contact if contact is not None and contact.id else None,
@@ -184,13 +203,13 @@ CONVERSATION_TAILS = frozenset(
 _IGNORED_TOPIC = "channel.metadata"
 
 
-def _notified(topic: str, body: Raw) -> Event:
+def _notified(topic: str, body: Raw, *, is_strict: bool) -> Event:
     if topic.startswith(_CONVERSATIONS):
         return _conversation_event(topic, body)
     if topic.startswith(_SESSIONS):
-        return _in_session(topic, body)
+        return _in_session(topic, body, is_strict=is_strict)
     if topic.startswith(_CONTACTS) and topic.endswith(".journey.segments"):
-        event = _journey_event(_parse(_JOURNEY_EVENT, body, at=".eventBody"), at=".eventBody")
+        event = _in_body(body, is_strict=is_strict)
         contact = topic[len(_CONTACTS) : -len(".journey.segments")]
         if event.external_contact is None and contact:
             event.external_contact = Reference(contact)
@@ -202,13 +221,19 @@ def _notified(topic: str, body: Raw) -> Event:
 _OBJECT = msgspec.json.Decoder(_Nothing)
 
 
-def _in_session(topic: str, body: Raw) -> Event:
+def _in_session(topic: str, body: Raw, *, is_strict: bool) -> Event:
     rest = topic[len(_SESSIONS) :]
     tail = next((tail for tail in _SESSION_TAILS if rest.endswith(tail)), None)
     session_id = rest[: -len(tail)] if tail else rest.partition(".")[0]
-    event = _journey_event(_parse(_JOURNEY_EVENT, body, at=".eventBody"), at=".eventBody")
+    event = _in_body(body, is_strict=is_strict)
     event.session_id = event.session_id or session_id or None
     return event
+
+
+def _in_body(body: Raw, *, is_strict: bool) -> Event:
+    if is_strict:
+        _parse(_STRICT_JOURNEY_EVENT, body, at=".eventBody")
+    return _journey_event(_JOURNEY_EVENT.decode(body), at=".eventBody")
 
 
 def _conversation_event(topic: str, body: Raw) -> Event:

@@ -5,7 +5,7 @@ Every member is optional here because null is absent everywhere (contract §2); 
 Unknown members are ignored. Renaming a member is a change of the input contract.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw, Struct
 
@@ -25,6 +25,12 @@ from projector.models import (
     SdkLibrary,
 )
 
+if TYPE_CHECKING:
+    Json = bytes | None
+    """JSON text as it is published, None where it carries nothing."""
+else:
+    Json = Raw  # As the decoder leaves it; `payloads` makes it plain, once for each text that comes again and again.
+
 # Visitor events.
 
 
@@ -36,9 +42,9 @@ class WebEvent(Model):
     total_pageview_count: Integer | None = None
     page: Page | None = None
     user_agent_string: str | None = None
-    browser: Browser | None = None
-    device: Device | None = None
-    geolocation: Geolocation | None = None
+    browser: Json = None
+    device: Json = None
+    geolocation: Json = None
     ip_address: str | None = None
     ip_organization: str | None = None
     mkt_campaign: Campaign | None = None
@@ -56,10 +62,10 @@ class AppEvent(Model):
     event_name: str | None = None
     screen_name: str | None = None
     app: App | None = None
-    device: Device | None = None
+    device: Json = None
     ip_address: str | None = None
     ip_organization: str | None = None
-    geolocation: Geolocation | None = None
+    geolocation: Json = None
     sdk_library: SdkLibrary | None = None
     network_connectivity: NetworkConnectivity | None = None
     mkt_campaign: Campaign | None = None
@@ -71,7 +77,7 @@ class AppEvent(Model):
     # Not on the public model; taken when a collector gives them (contract §5: row 12, 21, 35 name no event type).
     page: Page | None = None
     user_agent_string: str | None = None
-    browser: Browser | None = None
+    browser: Json = None
     authenticated: bool | None = None
 
 

@@ -4,13 +4,20 @@ It collates facts: no clock, no policy, no errors on data. `decode` rejects, the
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
+from projector import slots
+from projector.collected import (
+    TYPE_OF_PAYLOAD,
+    cut_attributes,
+    cut_ids,
+    keep_attributes,
+    keep_outcome,
+    keep_segment,
+    keep_terms,
+)
 from projector.conversation import Stamp, Talk, evolve_talk, join_talk
-from projector.dates import parse_time
-from projector.enrich.search import search_terms_of
-from projector.enrich.url import query_of
+from projector.enrich.search import may_name_terms
 from projector.events import (
     AppEvent,
     BlockedWebActionOfferEvent,
@@ -26,18 +33,8 @@ from projector.events import (
     WebActionEvent,
     WebEvent,
 )
-from projector.rules import Rules, target_of
-from projector.session import (
-    EVENT,
-    PAGEVIEW,
-    SCREENVIEW,
-    Assigned,
-    Customer,
-    Listed,
-    Session,
-    Slot,
-    event_key,
-)
+from projector.rules import Rules
+from projector.session import ENDS_MAX, EVENT, PAGEVIEW, SCREENVIEW, Customer, Session, event_key
 from projector.values import (
     encode_json,
     json_of,
@@ -45,13 +42,9 @@ from projector.values import (
     keep_latest,
     keep_newest,
     keep_value,
-    may_be_first,
     referred,
-    stamped,
+    spare,
 )
-
-ENDS_MAX = 100
-"""How many `SessionEnded` not before the last activity are kept; the least stay."""
 
 
 def evolve(session: Session, event: Event, rules: Rules, cuts: Counter[str]) -> bool:
@@ -59,48 +52,58 @@ def evolve(session: Session, event: Event, rules: Rules, cuts: Counter[str]) -> 
 
     `cuts` counts what was cut off at a bound, by what it was.
     """
-    counts = _counts_as(event, rules)
-    if event.id and not _remember(session, event, counts, rules, cuts):
-        return False
-    session.events += counts & EVENT
-    session.pageviews += counts >> 1 & 1
-    session.screenviews += counts >> 2
-    stamp = (event.at, event.id)
-    if session.least is None or event.at < session.least:
-        session.least = event.at
+    payload, at, event_id = event.payload, event.at, event.id
+    counts = _counts_as(payload, event.name, rules)
+    if event_id:
+        ids, key = session.ids, event_key(event_id)
+        if key in ids:
+            return False
+        ids[key] = at << 3 | counts
+        if len(ids) > rules.event_ids_max:
+            cut_ids(session, rules, cuts)
+    if counts:
+        session.events += 1
+        session.pageviews += counts >> 1 & 1
+        session.screenviews += counts >> 2
+    if session.least is None or at < session.least:
+        session.least = at
+    stamp, newest_before = (at, event_id), session.newest
     place = keep_newest(session, stamp)
     _whose(session, event, stamp, place)
-    match event.payload:
-        case WebEvent() as web:
-            _visited(session, event, stamp, place, rules, cuts)
-            _browsed(session, web, event.derived, stamp, place)
-            keep_value(session, Slot.LAST_PAGE, web.page, stamp, place)
-            _search(session, web, stamp, rules, cuts)
-        case AppEvent() as app:
-            _visited(session, event, stamp, place, rules, cuts)
-            _browsed(session, app, event.derived, stamp, place)
-            _search(session, app, stamp, rules, cuts)
-        case CustomEvent() as custom:
-            _visited(session, event, stamp, place, rules, cuts)
-            keep_value(session, Slot.EXTERNAL_ID, custom.external_id or None, stamp, place)
-            keep_value(session, Slot.EXTERNAL_URL, custom.external_url, stamp, place)
-        case ConversationEvent() as said:
-            _visited(session, event, stamp, place, rules, cuts)
+    if counts:
+        _visited(session, event, stamp, place, rules, cuts)
+    _of_its_kind(session, event, payload, stamp, place, rules, cuts)
+    if place >= 0 and newest_before >= 0:
+        spare(session, newest_before)
+    return True
+
+
+def _of_its_kind(
+    session: Session, event: Event, payload: Any, stamp: Stamp, place: int, rules: Rules, cuts: Counter[str]
+) -> None:
+    match payload:
+        case WebEvent() | AppEvent():
+            _browsed(session, event, payload, stamp, place)
+            if payload.search_query is not None or may_name_terms(payload.page, rules.search_parameters):
+                keep_terms(session, payload, stamp, rules, cuts)
+        case CustomEvent():
+            keep_value(session, slots.EXTERNAL_ID, payload.external_id or None, stamp, place)
+            keep_value(session, slots.EXTERNAL_URL, payload.external_url, stamp, place)
+        case ConversationEvent():
             talk = session.talks.setdefault(session.id, Talk(latest=stamp))
-            evolve_talk(talk, event, said, channels_max=rules.channels_max, cuts=cuts)
+            evolve_talk(talk, event, payload, channels_max=rules.channels_max, cuts=cuts)
         case Heartbeat():
             be_active(session, event.at)
         case SessionEnded():
             _ended(session, event.at)
-        case OutcomeAchievedEvent() as achieved:
-            _achieved(session, event, achieved, rules, cuts)
-        case SegmentAssignmentEvent() as assignment:
-            _assigned(session, event, assignment, rules, cuts)
+        case OutcomeAchievedEvent():
+            keep_outcome(session, event, payload, rules, cuts)
+        case SegmentAssignmentEvent():
+            keep_segment(session, event, payload, rules, cuts)
         case WebActionEvent() | BlockedWebActionOfferEvent() | OutcomeAttributionEvent():
             pass  # No field of the Session comes from them but those of any event.
         case unexpected:
             raise AssertionError(f"a payload without a case: {unexpected!r}")
-    return True
 
 
 # Activities and ends.
@@ -124,185 +127,95 @@ def _ended(session: Session, at: int) -> None:
 # What any event may carry.
 
 
-def _counts_as(event: Event, rules: Rules) -> int:
-    """The bits that an event adds to the counts (fields 23 to 25)."""
-    match event.payload:
-        case WebEvent():
-            return EVENT | PAGEVIEW if event.name in rules.pageview_events else EVENT
-        case AppEvent():
-            return EVENT | SCREENVIEW if event.name in rules.screenview_events else EVENT
-        case CustomEvent() | ConversationEvent():
-            return EVENT
-        case _:
-            return 0
-
-
-def _remember(session: Session, event: Event, counts: int, rules: Rules, cuts: Counter[str]) -> bool:
-    """False if the event's id is known."""
-    ids, key = session.ids, event_key(event.id)
-    if key in ids:
-        return False
-    ids[key] = event.at << 3 | counts
-    if len(ids) > rules.event_ids_max:
-        cut_ids(session, rules, cuts)
-    return True
-
-
-def cut_ids(session: Session, rules: Rules, cuts: Counter[str]) -> None:
-    """The newest ids stay, cut back a sixteenth at a time: a cut sorts them all."""
-    if len(session.ids) > rules.event_ids_max + (rules.event_ids_max >> 4):
-        newest = sorted(session.ids.items(), key=lambda known: (known[1], known[0]))[-rules.event_ids_max :]
-        cuts["event ids"] += len(session.ids) - len(newest)
-        session.ids = dict(newest)
+def _counts_as(payload: Any, name: str, rules: Rules) -> int:
+    """The bits that an event adds to the counts (fields 23 to 25); none for those that are no visitor's."""
+    kind = type(payload)
+    if kind is WebEvent:
+        return EVENT | PAGEVIEW if name in rules.pageview_events else EVENT
+    if kind is AppEvent:
+        return EVENT | SCREENVIEW if name in rules.screenview_events else EVENT
+    return EVENT if kind is CustomEvent or kind is ConversationEvent else 0
 
 
 def _whose(session: Session, event: Event, stamp: Stamp, place: int) -> None:
-    if event.customer_id is not None and may_be_first(session, Slot.CUSTOMER, place):
+    """Fields 2, 3, 4 and 39: first values are there already when most events come, after all others."""
+    set_by = session.set_by
+    if event.customer_id is not None and (place < 0 or set_by[slots.CUSTOMER] < 0):
         pair = encode_json(Customer(event.customer_id, event.customer_id_type))
-        keep_first(session, Slot.CUSTOMER, pair, stamp)
-    if may_be_first(session, Slot.TYPE, place):
-        named = event.visit_type or event.session_type or _TYPE_OF_PAYLOAD.get(type(event.payload))
+        keep_first(session, slots.CUSTOMER, pair, stamp)
+    if place < 0 or set_by[slots.TYPE] < 0:
+        named = event.visit_type or event.session_type or TYPE_OF_PAYLOAD.get(type(event.payload))
         if named is not None:
-            keep_first(session, Slot.TYPE, json_of(named), stamp)
+            keep_first(session, slots.TYPE, json_of(named), stamp)
     contact = event.external_contact
     if contact is not None:
         text = referred(contact.id, contact.self_uri, "/api/v2/externalcontacts/contacts/")
-        keep_latest(session, Slot.EXTERNAL_CONTACT, text, stamp, place)
+        keep_latest(session, slots.EXTERNAL_CONTACT, text, stamp, place)
 
 
 # Visitor events.
 
 
 def _visited(session: Session, event: Event, stamp: Stamp, place: int, rules: Rules, cuts: Counter[str]) -> None:
+    """What every visitor event tells: an activity, its name, and mostly attributes."""
     be_active(session, event.at)
-    keep_latest(session, Slot.LAST_EVENT, json_of(event.name), stamp, place)
+    name = json_of(event.name)
+    if place >= 0:
+        session.values[slots.LAST_EVENT] = name
+        session.set_by[slots.LAST_EVENT] = place
+    else:
+        keep_latest(session, slots.LAST_EVENT, name, stamp)
     payload = event.payload
-    if not session.authenticated and getattr(payload, "authenticated", None):
-        session.authenticated = True
-    attributes = getattr(payload, "attributes", None)
-    if attributes:
-        _attributes(session, event, attributes, stamp, place, rules, cuts)
-
-
-def _browsed(session: Session, payload: WebEvent | AppEvent, derived: Derived | None, stamp: Stamp, place: int) -> None:
-    keep_value(session, Slot.BROWSER, payload.browser, stamp, place)
-    keep_value(session, Slot.DEVICE, payload.device, stamp, place)
-    keep_value(session, Slot.GEOLOCATION, payload.geolocation, stamp, place)
-    keep_value(session, Slot.IP_ADDRESS, payload.ip_address, stamp, place)
-    keep_value(session, Slot.IP_ORGANIZATION, payload.ip_organization, stamp, place)
-    keep_value(session, Slot.USER_AGENT, payload.user_agent_string, stamp, place)
-    if derived is not None:
-        keep_value(session, Slot.DERIVED_BROWSER, derived.browser, stamp, place)
-        keep_value(session, Slot.DERIVED_DEVICE, derived.device, stamp, place)
-        keep_value(session, Slot.DERIVED_GEOLOCATION, derived.geolocation, stamp, place)
-        keep_value(session, Slot.DERIVED_IP_ORGANIZATION, derived.ip_organization, stamp, place)
-    if payload.mkt_campaign is not None and may_be_first(session, Slot.CAMPAIGN, place):
-        keep_first(session, Slot.CAMPAIGN, encode_json(payload.mkt_campaign), stamp)
-    if payload.referrer is not None and may_be_first(session, Slot.REFERRER, place):
-        keep_first(session, Slot.REFERRER, encode_json(payload.referrer), stamp)
-
-
-def _search(session: Session, payload: WebEvent | AppEvent, stamp: Stamp, rules: Rules, cuts: Counter[str]) -> None:
-    query = query_of(payload.page) if payload.page is not None else None
-    if query is None and payload.search_query is None:
+    if type(payload) is ConversationEvent:
         return
-    for place, term in enumerate(search_terms_of(payload.search_query, query, rules.search_parameters)):
-        use = (*stamp, place)
-        session.terms[term] = min(session.terms.get(term, use), use)
-    if len(session.terms) > rules.search_terms_max:
-        cuts["search terms"] += len(session.terms) - rules.search_terms_max
-        session.terms = dict(sorted(session.terms.items(), key=lambda term: term[1])[: rules.search_terms_max])
+    if payload.authenticated and not session.authenticated:
+        session.authenticated = True
+    attributes = payload.attributes
+    if not attributes:
+        return
+    if place < 0 or rules.attribute_rules:
+        keep_attributes(session, event, attributes, stamp, place, rules, cuts)
+        return
+    kept = session.attributes
+    for to, attribute in attributes.items():
+        kept[to] = (place, attribute.data_type, attribute.value)
+    if len(kept) > rules.attributes_max:
+        cut_attributes(session, rules, cuts)
 
 
-def _attributes(
-    session: Session,
-    event: Event,
-    attributes: dict[str, Any],
-    stamp: Stamp,
-    place: int,
-    rules: Rules,
-    cuts: Counter[str],
-) -> None:
-    winners: Iterable[tuple[str, str]] = zip(attributes, attributes, strict=True)
-    if rules.attribute_rules:
-        winners = _projected(session, event, attributes, stamp, rules, cuts).items()
-    for to, name in winners:
-        attribute, at = attributes[name], place
-        if at < 0:
-            have = session.attributes.get(to)
-            if have is not None and stamp <= session.stamps[have[0]]:
-                continue
-            at = stamped(session, stamp)
-        session.attributes[to] = (at, attribute.data_type, attribute.value)
-    while len(session.attributes) > rules.attributes_max:
-        del session.attributes[max(session.attributes)]
-        cuts["attributes"] += 1
+def _browsed(session: Session, event: Event, payload: WebEvent | AppEvent, stamp: Stamp, place: int) -> None:
+    browser, device, geolocation = payload.browser, payload.device, payload.geolocation
+    page = payload.page if type(payload) is WebEvent else None
+    ip_address, agent, set_by = payload.ip_address, payload.user_agent_string, session.set_by
+    if place >= 0 and browser and device and geolocation and ip_address and agent and page:
+        values = session.values  # The event gives all of it, after all others: two moves, not fourteen.
+        values[_SEEN] = (browser, device, geolocation, json_of(ip_address), json_of(agent), encode_json(page))
+        set_by[_SEEN] = (place,) * 6
+    else:
+        keep_value(session, slots.BROWSER, browser, stamp, place)
+        keep_value(session, slots.DEVICE, device, stamp, place)
+        keep_value(session, slots.GEOLOCATION, geolocation, stamp, place)
+        keep_value(session, slots.IP_ADDRESS, ip_address, stamp, place)
+        keep_value(session, slots.USER_AGENT, agent, stamp, place)
+        keep_value(session, slots.LAST_PAGE, page, stamp, place)
+    if payload.ip_organization is not None:
+        keep_value(session, slots.IP_ORGANIZATION, payload.ip_organization, stamp, place)
+    if event.derived is not None:
+        _derived(session, event.derived, stamp, place)
+    if payload.mkt_campaign is not None and (place < 0 or set_by[slots.CAMPAIGN] < 0):
+        keep_first(session, slots.CAMPAIGN, encode_json(payload.mkt_campaign), stamp)
+    if payload.referrer is not None and (place < 0 or set_by[slots.REFERRER] < 0):
+        keep_first(session, slots.REFERRER, encode_json(payload.referrer), stamp)
 
 
-def _projected(
-    session: Session, event: Event, attributes: dict[str, Any], stamp: Stamp, rules: Rules, cuts: Counter[str]
-) -> dict[str, str]:
-    """Session attribute to the event attribute that the rules let through to it; lists are kept right away."""
-    named = event.session_type or _TYPE_OF_PAYLOAD.get(type(event.payload))
-    winners: dict[str, str] = {}
-    for name, attribute in attributes.items():
-        target = target_of(rules.attribute_rules, name, named)
-        if target is None:
-            continue
-        to, is_list = target
-        if is_list:
-            _listed(session, to, attribute.value, (*stamp, attribute.data_type), rules, cuts)
-        elif to not in winners or name > winners[to]:  # Of two names led to one the greater counts.
-            winners[to] = name
-    return winners
+_SEEN = slice(slots.BROWSER, slots.LAST_PAGE + 1)
 
 
-_TYPE_OF_PAYLOAD: dict[type, str] = {WebEvent: "web", AppEvent: "app"}
-
-
-def _listed(session: Session, to: str, value: str, use: Listed, rules: Rules, cuts: Counter[str]) -> None:
-    values = session.lists.setdefault(to, {})
-    values[value] = min(values.get(value, use), use)
-    if len(values) > rules.list_values_max:
-        del values[max(values, key=lambda value: (values[value], value))]
-        cuts["list values"] += 1
-
-
-# Annotations.
-
-
-def _achieved(session: Session, event: Event, payload: OutcomeAchievedEvent, rules: Rules, cuts: Counter[str]) -> None:
-    outcome = payload.outcome
-    assert outcome is not None
-    assert outcome.id is not None
-    session.outcomes[event.id] = (event.at, outcome.id, outcome.self_uri)
-    if len(session.outcomes) > rules.outcomes_max:
-        del session.outcomes[max(session.outcomes, key=lambda event_id: (session.outcomes[event_id][0], event_id))]
-        cuts["outcomes"] += 1
-
-
-def _assigned(
-    session: Session, event: Event, payload: SegmentAssignmentEvent, rules: Rules, cuts: Counter[str]
-) -> None:
-    segment = payload.segment
-    assert segment is not None
-    assert segment.id is not None
-    dated = parse_time(payload.date_assigned) if payload.date_assigned is not None else None
-    at = event.at if dated is None else dated
-    stays = payload.assignment_state != "Unassigned"
-    one: Assigned = (event.at, event.id, stays, at, segment.self_uri, event.at, event.id)
-    have = session.segments.get(segment.id)
-    session.segments[segment.id] = one if have is None else join_assigned(have, one)
-    if len(session.segments) > rules.segments_max:
-        del session.segments[max(session.segments, key=lambda key: (session.segments[key][5:], key))]
-        cuts["segments"] += 1
-
-
-def join_assigned(left: Assigned, right: Assigned) -> Assigned:
-    """The latest state, with the first event of both."""
-    latest = max(left, right, key=lambda one: one[:2])
-    first = min(left[5:], right[5:])
-    return (*latest[:5], *first)
+def _derived(session: Session, derived: Derived, stamp: Stamp, place: int) -> None:
+    keep_value(session, slots.DERIVED_BROWSER, derived.browser, stamp, place)
+    keep_value(session, slots.DERIVED_DEVICE, derived.device, stamp, place)
+    keep_value(session, slots.DERIVED_GEOLOCATION, derived.geolocation, stamp, place)
+    keep_value(session, slots.DERIVED_IP_ORGANIZATION, derived.ip_organization, stamp, place)
 
 
 # Conversations that name this session.

@@ -5,13 +5,14 @@ Every part is joined by its own rule, so joining in any order, or twice, gives t
 
 from collections import Counter
 
+from projector import slots
+from projector.collected import cut_attributes, cut_ids, cut_lists, join_assigned
 from projector.conversation import join_talk
-from projector.evolve import cut_ids, join_assigned
 from projector.rules import Rules
-from projector.session import EVENT, SLOTS, Session, Slot
+from projector.session import ENDS_MAX, EVENT, Session
 from projector.values import keep_first, keep_latest, keep_newest, stamped
 
-_FIRST = (Slot.CUSTOMER, Slot.TYPE, Slot.CAMPAIGN, Slot.REFERRER)
+_FIRST = (slots.CUSTOMER, slots.TYPE, slots.CAMPAIGN, slots.REFERRER)
 
 
 def absorb(session: Session, other: Session, rules: Rules, cuts: Counter[str]) -> None:
@@ -22,7 +23,7 @@ def absorb(session: Session, other: Session, rules: Rules, cuts: Counter[str]) -
     if other.newest >= 0:
         keep_newest(session, other.stamps[other.newest])
     _attributes(session, other, rules, cuts)
-    _collections(session, other, rules)
+    _collections(session, other, rules, cuts)
     for conversation, talk in other.talks.items():
         session.talks[conversation] = join_talk(session.talks.get(conversation), talk, channels_max=rules.channels_max)
     for mine, its in ((session.linked, other.linked), (session.positions, other.positions)):
@@ -49,7 +50,7 @@ def _dates(session: Session, other: Session) -> None:
         session.expired = session.expired or other.expired
     session.authenticated = session.authenticated or other.authenticated
     last = session.last
-    session.ends = sorted(end for end in {*session.ends, *other.ends} if last is None or end >= last)
+    session.ends = sorted(end for end in {*session.ends, *other.ends} if last is None or end >= last)[:ENDS_MAX]
 
 
 def _least(left: int | None, right: int | None) -> int | None:
@@ -59,7 +60,7 @@ def _least(left: int | None, right: int | None) -> int | None:
 
 
 def _values(session: Session, other: Session) -> None:
-    for slot in range(SLOTS):
+    for slot in range(slots.COUNT):
         text, at = other.values[slot], other.set_by[slot]
         if text is not None:
             keep = keep_first if slot in _FIRST else keep_latest
@@ -71,18 +72,17 @@ def _attributes(session: Session, other: Session, rules: Rules, cuts: Counter[st
         have, stamp = session.attributes.get(name), other.stamps[at]
         if have is None or stamp > session.stamps[have[0]]:
             session.attributes[name] = (stamped(session, stamp), data_type, value)
-    while len(session.attributes) > rules.attributes_max:
-        del session.attributes[max(session.attributes)]
-        cuts["attributes"] += 1
+    cut_attributes(session, rules, cuts)
 
 
-def _collections(session: Session, other: Session, rules: Rules) -> None:
+def _collections(session: Session, other: Session, rules: Rules, cuts: Counter[str]) -> None:
     for name, values in other.lists.items():
         mine = session.lists.setdefault(name, {})
         for value, use in values.items():
             mine[value] = min(mine.get(value, use), use)
         kept = sorted(mine, key=lambda value: (mine[value], value))[: rules.list_values_max]
         session.lists[name] = {value: mine[value] for value in kept}
+    cut_lists(session, rules, cuts)
     for term, first in other.terms.items():
         session.terms[term] = min(session.terms.get(term, first), first)
     session.terms = dict(sorted(session.terms.items(), key=lambda term: term[1])[: rules.search_terms_max])

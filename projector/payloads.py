@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from projector import events
 from projector.complaints import short
 from projector.dates import parse_time
-from projector.events import JourneyEvent, Payload
-from projector.models import Attribute, AttributeValue, Page
+from projector.events import AppEvent, JourneyEvent, Payload, WebEvent
+from projector.models import Attribute, AttributeValue, Browser, Device, Geolocation, Page
+from projector.remembers import remembers
 
 T = TypeVar("T")
 
@@ -41,16 +43,27 @@ Taken = tuple[str, Payload]
 
 def _web(envelope: JourneyEvent, at: str) -> Taken:
     payload = _present(envelope.web_event, at, ".webEvent")
-    payload.page = _page(payload.page, at, ".webEvent.page")
-    payload.attributes = _texts(payload.attributes)
-    return required(payload.event_name, at, ".webEvent.eventName"), payload
+    name = payload.event_name
+    _visited(payload, at, ".webEvent.page")
+    return required(name, at, ".webEvent.eventName") if name is None else name, payload
 
 
 def _app(envelope: JourneyEvent, at: str) -> Taken:
     payload = _present(envelope.app_event, at, ".appEvent")
-    payload.page = _page(payload.page, at, ".appEvent.page")
-    payload.attributes = _texts(payload.attributes)
+    _visited(payload, at, ".appEvent.page")
     return required(payload.event_name, at, ".appEvent.eventName"), payload
+
+
+def _visited(payload: WebEvent | AppEvent, at: str, page: str) -> None:
+    """Make plain, in place, what web and app events have in common."""
+    if payload.browser is not None:
+        payload.browser = _browser(bytes(payload.browser))
+    if payload.device is not None:
+        payload.device = _device(bytes(payload.device))
+    if payload.geolocation is not None:
+        payload.geolocation = _geolocation(bytes(payload.geolocation))
+    payload.page = _page(payload.page, at, page)
+    payload.attributes = _texts(payload.attributes)
 
 
 def _custom(envelope: JourneyEvent, at: str) -> Taken:
@@ -88,13 +101,17 @@ def _outcome_attribution(envelope: JourneyEvent, at: str) -> Taken:
     return "", _present(payload, at, ".outcomeAttributionEventMessage")
 
 
+def heartbeat(_envelope: JourneyEvent, _at: str) -> Taken:
+    return "", _HEARTBEAT
+
+
 _HEARTBEAT, _SESSION_ENDED = events.Heartbeat(), events.SessionEnded()
 
 PAYLOADS: Mapping[str, Callable[[JourneyEvent, str], Taken]] = {
     "WebEvent": _web,
     "AppEvent": _app,
     "CustomEvent": _custom,
-    "Heartbeat": lambda _envelope, _at: ("", _HEARTBEAT),
+    "Heartbeat": heartbeat,
     "SessionEnded": lambda _envelope, _at: ("", _SESSION_ENDED),
     "OutcomeAchievedEvent": _outcome_achieved,
     "SegmentAssignmentEvent": _segment_assignment,
@@ -109,6 +126,24 @@ def _present(payload: T | None, at: str, member: str) -> T:
         raise NotAnEventError(f"`${at}{member}` is missing: an object is required")
     return payload
 
+
+def _plain(kind: type[Struct]) -> Callable[[bytes], bytes | None]:
+    """Makes what an event says of a browser or the like the text that is published, None if it carries nothing.
+
+    A visitor says the same with every event, and many visitors say the same: what was read once is remembered, and all
+    sessions share one text.
+    """
+    decode, encode = msgspec.json.Decoder(kind | None).decode, msgspec.json.Encoder().encode
+
+    def read(said: bytes) -> bytes | None:
+        told = decode(said)
+        text = encode(told)
+        return None if told is None or text == b"{}" else text
+
+    return remembers(16_384)(read)
+
+
+_browser, _device, _geolocation = _plain(Browser), _plain(Device), _plain(Geolocation)
 
 _NO_PAGE = Page()
 

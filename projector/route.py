@@ -1,7 +1,6 @@
 """Which track an event belongs to, as far as the event alone says it (contract §3)."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NewType
 from uuid import NAMESPACE_URL, uuid5
 
@@ -10,11 +9,13 @@ from msgspec import Struct
 
 from projector.decode import Reason, Rejected
 from projector.events import AppEvent, CustomEvent, Event, Heartbeat, WebEvent
+from projector.remembers import remembers
 
 TrackKey = NewType("TrackKey", str)
 """`s:` and a session id, or `v:` and a visitor as a JSON array. Stored, so a change is a migration."""
 
 _NAMED, _VISITOR = "s:", "v:"
+_encode = msgspec.json.Encoder().encode
 
 
 class Visitor(Struct, frozen=True, array_like=True, gc=False):
@@ -62,9 +63,13 @@ def is_visitor(key: TrackKey) -> bool:
     return key.startswith(_VISITOR)
 
 
-@lru_cache(maxsize=65_536)
 def visitor_of(key: TrackKey) -> Visitor:
     """The visitor of a visitor's track."""
+    return _visitor_in(key)
+
+
+@remembers(65_536)
+def _visitor_in(key: str) -> Visitor:
     return msgspec.json.decode(key[len(_VISITOR) :], type=Visitor)
 
 
@@ -74,16 +79,14 @@ def _visit(event: Event, visit_type: str) -> TrackKey | Rejected:
     return _visitor_track(event.customer_id_type, event.customer_id, visit_type)
 
 
-@lru_cache(maxsize=65_536)
 def _visitor_track(customer_id_type: str | None, customer_id: str, visit_type: str) -> TrackKey:
-    return TrackKey(_VISITOR + msgspec.json.encode((customer_id_type, customer_id, visit_type)).decode())
+    return TrackKey(_VISITOR + _encode((customer_id_type, customer_id, visit_type)).decode())
 
 
 def _no_identity(detail: str) -> Rejected:
     return Rejected(Reason.NO_IDENTITY, detail)
 
 
-@lru_cache(maxsize=65_536)
 def _custom_session_id(session_type: str, external_id: str) -> str:
     return derived_id((session_type, external_id))
 

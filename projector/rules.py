@@ -8,6 +8,7 @@ from re import compile as compile_pattern
 from msgspec import Struct
 
 from projector.enrich.privacy import Privacy
+from projector.remembers import LENGTH_MAX
 
 MINUTE, DAY = 60_000, 86_400_000
 
@@ -64,13 +65,19 @@ def _pattern(glob: str) -> Pattern[str]:
     return compile_pattern(translate(glob))
 
 
-@lru_cache(maxsize=65_536)
 def target_of(rules: tuple[AttributeRule, ...], name: str, session_type: str | None) -> tuple[str, bool] | None:
     """Which session attribute an event attribute goes to and whether that is a list; None when it is dropped."""
     if not rules:
         return name, False
+    return (_remembered_target if len(name) <= LENGTH_MAX else _target)(rules, name, session_type)
+
+
+def _target(rules: tuple[AttributeRule, ...], name: str, session_type: str | None) -> tuple[str, bool] | None:
     rule = _rule(rules, name, session_type)
     return None if rule is None or rule.drop else (rule.to.replace("{name}", name), rule.list)
+
+
+_remembered_target = lru_cache(maxsize=65_536)(_target)
 
 
 def rule_of(rules: tuple[AttributeRule, ...], name: str, session_type: str | None) -> str:

@@ -7,44 +7,14 @@ merge by joining their parts.
 Values are kept as JSON text, the way they are published: folding, storing and publishing then only move bytes.
 """
 
-from functools import lru_cache
-
 import msgspec
 import xxhash
 from msgspec import Struct
 
+from projector import slots
 from projector.conversation import Stamp, Talk, ended_by_customer
+from projector.remembers import remembers
 from projector.rules import Rules
-
-
-class Slot:
-    """A single value of a session and its place in `Session.values`; the numbers are stored: append only.
-
-    Plain numbers, not an enum: they are looked up some 20 times an event.
-    """
-
-    EXTERNAL_ID = 0
-    EXTERNAL_URL = 1
-    BROWSER = 2
-    DEVICE = 3
-    GEOLOCATION = 4
-    IP_ADDRESS = 5
-    IP_ORGANIZATION = 6
-    USER_AGENT = 7
-    LAST_PAGE = 8
-    LAST_EVENT = 9
-    EXTERNAL_CONTACT = 10
-    DERIVED_BROWSER = 11
-    DERIVED_DEVICE = 12
-    DERIVED_GEOLOCATION = 13
-    DERIVED_IP_ORGANIZATION = 14
-    CUSTOMER = 15
-    TYPE = 16
-    CAMPAIGN = 17
-    REFERRER = 18
-
-
-SLOTS = 19
 
 KeptAttribute = tuple[int, str, str]
 """(index of its stamp, data type, value)."""
@@ -58,6 +28,10 @@ Assigned = tuple[int, str, bool, int, str | None, int, str]
 
 EVENT, PAGEVIEW, SCREENVIEW = 1, 2, 4
 """What an event counted as; stored with its id."""
+
+
+ENDS_MAX = 100
+"""How many `SessionEnded` not before the last activity are kept; the least stay."""
 
 
 class Customer(Struct, rename="camel", omit_defaults=True, gc=False):
@@ -113,10 +87,12 @@ class Session(Struct, array_like=True, gc=False):
     """Of a sessionized session: the campaign split that it lies right of, ms; it never merges across one."""
     newest: int = -1
     """Index of the stamp of its newest event, -1 for none: an event after it is the latest in everything it carries."""
+    spare: int = -1
+    """Index of a stamp that nothing refers to, -1 for none: the next newest event's goes there."""
 
 
 def new_session(session_id: str) -> Session:
-    return Session(session_id, values=[None] * SLOTS, set_by=[-1] * SLOTS)
+    return Session(session_id, values=[None] * slots.COUNT, set_by=[-1] * slots.COUNT)
 
 
 def event_key(event_id: str) -> int:
@@ -135,7 +111,7 @@ def is_published(session: Session) -> bool:
 def type_of(session: Session) -> str:
     if session.talks and session.id in session.talks:
         return "conversation"
-    kept = session.values[Slot.TYPE]
+    kept = session.values[slots.TYPE]
     return _text(kept) if kept is not None else "custom"
 
 
@@ -185,4 +161,9 @@ def seen_last(session: Session) -> int:
     return max([last_activity(session), *(talk.latest[0] for talk in session.talks.values())])
 
 
-_text = lru_cache(maxsize=4096)(msgspec.json.Decoder(str).decode)
+@remembers(4096)
+def _text(kept: bytes) -> str:
+    return _decode_text(kept)
+
+
+_decode_text = msgspec.json.Decoder(str).decode

@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from projector import slots
 from projector.events import AppEvent, Event, WebEvent
 from projector.evolve import evolve
 from projector.join import absorb
 from projector.route import Visitor, derived_id
 from projector.rules import Rules
-from projector.session import Session, Slot, is_held, last_activity, new_session
+from projector.session import Session, is_held, last_activity, new_session
 from projector.values import campaign_text
 
 VISITS_MAX = 1000
@@ -141,7 +142,7 @@ def _splits(near: list[Session], event: Event, rules: Rules) -> bool:
     if not before or any(_first(session) <= event.at <= last_activity(session) for session in near):
         return False
     latest = max(before, key=last_activity)
-    return latest.values[Slot.CAMPAIGN] != campaign
+    return latest.values[slots.CAMPAIGN] != campaign
 
 
 def _build_wall(sessions: list[Session], visits: Visits, at: int) -> None:

@@ -9,11 +9,12 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
+from projector import slots
 from projector.conversation import Talk, join_talk, last_user, shown_disposition
 from projector.dates import format_time, format_time_json
 from projector.models import Attribute, Browser, Campaign, Device, Geolocation, Model, Page, Reference, Referrer
 from projector.rules import Rules
-from projector.session import Session, Slot, ended_at, last_activity, type_of
+from projector.session import Session, ended_at, last_activity, type_of
 from projector.values import json_of, referred
 
 SCHEMA = "1"
@@ -161,12 +162,12 @@ def _put(parts: list[bytes], name: bytes, text: bytes | None) -> None:
 def _who(parts: list[bytes], session: Session, kind: str) -> None:
     values = session.values
     parts += (b',"id":', json_of(session.id))
-    customer = values[Slot.CUSTOMER]
+    customer = values[slots.CUSTOMER]
     if customer is not None:
         parts += (b",", customer[1:-1])  # Kept as one object: its members go in as they are.
     parts += (b',"type":', json_of(kind))
-    _put(parts, b"externalId", values[Slot.EXTERNAL_ID])
-    _put(parts, b"externalUrl", values[Slot.EXTERNAL_URL])
+    _put(parts, b"externalId", values[slots.EXTERNAL_ID])
+    _put(parts, b"externalUrl", values[slots.EXTERNAL_URL])
     if session.short_id is not None:
         parts += (b',"shortId":"', session.short_id.encode(), b'"')
 
@@ -199,14 +200,14 @@ def _dated(what: bytes, when: bytes, pairs: Iterable[tuple[bytes, int]]) -> byte
 
 
 _BROWSING = (
-    (b',"browser":', Slot.BROWSER, Slot.DERIVED_BROWSER),
-    (b',"device":', Slot.DEVICE, Slot.DERIVED_DEVICE),
-    (b',"geolocation":', Slot.GEOLOCATION, Slot.DERIVED_GEOLOCATION),
-    (b',"ipAddress":', Slot.IP_ADDRESS, Slot.IP_ADDRESS),
-    (b',"ipOrganization":', Slot.IP_ORGANIZATION, Slot.DERIVED_IP_ORGANIZATION),
-    (b',"lastPage":', Slot.LAST_PAGE, Slot.LAST_PAGE),
-    (b',"mktCampaign":', Slot.CAMPAIGN, Slot.CAMPAIGN),
-    (b',"referrer":', Slot.REFERRER, Slot.REFERRER),
+    (b',"browser":', slots.BROWSER, slots.DERIVED_BROWSER),
+    (b',"device":', slots.DEVICE, slots.DERIVED_DEVICE),
+    (b',"geolocation":', slots.GEOLOCATION, slots.DERIVED_GEOLOCATION),
+    (b',"ipAddress":', slots.IP_ADDRESS, slots.IP_ADDRESS),
+    (b',"ipOrganization":', slots.IP_ORGANIZATION, slots.DERIVED_IP_ORGANIZATION),
+    (b',"lastPage":', slots.LAST_PAGE, slots.LAST_PAGE),
+    (b',"mktCampaign":', slots.CAMPAIGN, slots.CAMPAIGN),
+    (b',"referrer":', slots.REFERRER, slots.REFERRER),
 )
 """Fields 12 to 19: name, what an event gave, and what stands in where none did."""
 
@@ -220,7 +221,7 @@ def _browsing(parts: list[bytes], session: Session) -> None:
             parts += (name, text)
     if session.terms:
         _put(parts, b"searchTerms", _encode(sorted(session.terms, key=session.terms.__getitem__)))
-    _put(parts, b"userAgentString", values[Slot.USER_AGENT])
+    _put(parts, b"userAgentString", values[slots.USER_AGENT])
 
 
 def _counts(parts: list[bytes], session: Session, kind: str) -> None:
@@ -231,8 +232,8 @@ def _counts(parts: list[bytes], session: Session, kind: str) -> None:
         parts.append(b',"pageviewCount":%d' % session.pageviews)
     if session.screenviews or kind == "app":
         parts.append(b',"screenviewCount":%d' % session.screenviews)
-    at, event_id = session.stamps[session.set_by[Slot.LAST_EVENT]]
-    name = session.values[Slot.LAST_EVENT] or b'""'
+    at, event_id = session.stamps[session.set_by[slots.LAST_EVENT]]
+    name = session.values[slots.LAST_EVENT] or b'""'
     parts += (b',"lastEvent":{"id":', _encode(event_id), b',"eventName":', name)
     parts += (b',"createdDate":', format_time_json(at), b"}")
 
@@ -299,10 +300,10 @@ def _dates(parts: list[bytes], session: Session, kind: str, talk: Talk | None, r
 
 def _contact(session: Session, talk: Talk | None) -> bytes | None:
     """Field 39: the latest of any event, those of its conversations included."""
-    own = session.values[Slot.EXTERNAL_CONTACT]
+    own = session.values[slots.EXTERNAL_CONTACT]
     if talk is None or talk.contact is None:
         return own
     at, event_id, contact = talk.contact
-    if own is not None and session.stamps[session.set_by[Slot.EXTERNAL_CONTACT]] >= (at, event_id):
+    if own is not None and session.stamps[session.set_by[slots.EXTERNAL_CONTACT]] >= (at, event_id):
         return own
     return referred(contact, None, "/api/v2/externalcontacts/contacts/")

@@ -1,13 +1,14 @@
 """The single values of a session, each with the stamp of the event that set it: latest or first, whatever the order."""
 
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
+from projector import slots
 from projector.conversation import Stamp
 from projector.events import Event
-from projector.session import SLOTS, Session
+from projector.remembers import remembers
+from projector.session import Session
 
 
 def campaign_text(event: Event) -> bytes | None:
@@ -20,8 +21,9 @@ def campaign_text(event: Event) -> bytes | None:
 encode_json = msgspec.json.Encoder().encode
 
 
-@lru_cache(maxsize=65_536)
+@remembers(65_536)
 def json_of(text: str) -> bytes:
+    """JSON text of what comes again and again: names, addresses, ids."""
     return encode_json(text)
 
 
@@ -32,29 +34,44 @@ def referred(reference: str | None, self_uri: str | None, path: str) -> bytes:
 
 def keep_newest(session: Session, stamp: Stamp) -> int:
     """The index of the stamp if it is after every other, else -1: then each value has to be compared."""
-    newest = session.newest
-    if newest >= 0 and stamp <= session.stamps[newest]:
+    newest, stamps = session.newest, session.stamps
+    if newest >= 0 and stamp <= stamps[newest]:
         return -1
-    session.newest = place = stamped(session, stamp)
+    place = session.spare
+    if place >= 0:
+        stamps[place] = stamp
+        session.spare = -1
+    else:
+        place = stamped(session, stamp)
+    session.newest = place
     return place
 
 
-def may_be_first(session: Session, slot: int, place: int) -> bool:
-    """False where a value is there and the event is after all others."""
-    return place < 0 or session.set_by[slot] < 0
+def spare(session: Session, place: int) -> None:
+    """Leave the stamp at `place`, the newest until now, to the next newest event if nothing refers to it any more."""
+    if session.spare >= 0 or place in session.set_by:
+        return
+    attributes = session.attributes
+    if len(attributes) > ATTRIBUTES_LOOKED_AT:
+        return
+    for kept in attributes.values():
+        if kept[0] == place:
+            return
+    session.spare = place
 
 
 def keep_value(session: Session, slot: int, value: Any, stamp: Stamp, place: int) -> None:
     if value is None:
         return
-    text = json_of(value) if type(value) is str else encode_json(value)
+    kind = type(value)
+    text = value if kind is bytes else json_of(value) if kind is str else encode_json(value)
     if text == b"{}":  # An object with no non-null member carries nothing.
         return
     if place >= 0:
         session.values[slot] = text
         session.set_by[slot] = place
     else:
-        keep_latest(session, slot, text, stamp, place)
+        keep_latest(session, slot, text, stamp)
 
 
 def keep_latest(session: Session, slot: int, text: bytes, stamp: Stamp, place: int = -1) -> None:
@@ -83,10 +100,15 @@ def keep_first(session: Session, slot: int, text: bytes, stamp: Stamp) -> None:
 
 
 def stamped(session: Session, stamp: Stamp) -> int:
-    stamps = session.stamps
+    """The index of an event's stamp, which is among them from now on."""
+    newest, stamps = session.newest, session.stamps
+    if newest >= 0 and stamps[newest] == stamp:
+        return newest
     if stamps and stamps[-1] == stamp:
+        if session.spare == len(stamps) - 1:
+            session.spare = -1
         return len(stamps) - 1
-    if len(stamps) >= 2 * (SLOTS + len(session.attributes)):
+    if len(stamps) >= 2 * (slots.COUNT + len(session.attributes)):
         _drop_unused_stamps(session)
         stamps = session.stamps
     stamps.append(stamp)
@@ -98,5 +120,9 @@ def _drop_unused_stamps(session: Session) -> None:
     place = {old: new for new, old in enumerate(sorted(used))}
     session.stamps = [session.stamps[old] for old in place]
     session.set_by = [place[at] if at >= 0 else -1 for at in session.set_by]
-    session.newest = place.get(session.newest, -1)
+    session.newest, session.spare = place.get(session.newest, -1), -1
     session.attributes = {name: (place[kept[0]], kept[1], kept[2]) for name, kept in session.attributes.items()}
+
+
+ATTRIBUTES_LOOKED_AT = 32
+"""Where a session has more, unused stamps wait until they are dropped all at once."""

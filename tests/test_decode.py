@@ -142,7 +142,20 @@ def test_null_and_an_empty_id_are_absent(nothing: str | None) -> None:
 def test_unknown_members_are_ignored_and_unknown_words_kept() -> None:
     event = event_of(web("e-1", device={"category": "fridge", "smell": 3}, colour=[1], about={"x": {"y": None}}))
 
-    assert event.payload.device.category == "fridge"
+    assert event.payload.device == b'{"category":"fridge"}'
+
+
+@pytest.mark.parametrize("member", ["browser", "device", "geolocation"])
+@pytest.mark.parametrize("nothing", [None, {}, {"type": None, "smell": 3}])
+def test_a_browser_device_or_place_that_says_nothing_is_none(member: str, nothing: Any) -> None:
+    assert getattr(event_of(web("e-1", **{member: nothing})).payload, member) is None
+
+
+def test_what_is_wrong_inside_a_browser_comes_before_what_is_wrong_with_the_event() -> None:
+    broken = {"family": 1}
+
+    for about in ({"eventType": "PageEvent"}, {"id": None}, {"createdDate": "yesterday"}):
+        assert "$.webEvent.browser.family" in rejected(web("e-1", browser=broken, about=about))[1]
 
 
 def test_a_page_without_a_member_that_says_something_is_none() -> None:

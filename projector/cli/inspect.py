@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from projector import slots
 from projector import exits, logs
 from projector.adapters.redis import RedisStore
 from projector.cli import options
@@ -15,7 +16,7 @@ from projector.dates import format_time
 from projector.route import TrackKey, named_track
 from projector.rules import Rules
 from projector.service import check, store
-from projector.session import Session, Slot, deadline_of, is_published
+from projector.session import Session, deadline_of, is_published
 from projector.snapshot import snapshot_of
 from projector.track import Track, find, revision_of
 
@@ -40,7 +41,7 @@ def inspect(
     flags = {"namespace": namespace, "redis_url": redis_url, "kafka_bootstrap_servers": kafka_bootstrap_servers}
     settings = load(config, flags)
     logs.set_up(settings)
-    tracks, rules, found = store(settings, check(settings)), settings.rules(), False
+    tracks, rules, found = store(settings, check(settings), records=False), settings.rules(), False
     for key, track, session in _found(tracks, name):
         typer.echo(msgspec.json.encode(_told(key, track, session, rules)).decode())
         found = True
@@ -77,7 +78,7 @@ def _of_customer(tracks: RedisStore, customer: str) -> Iterator[tuple[TrackKey, 
             seen += 1
             advance(1)
             for session in track.sessions:
-                pair = session.values[Slot.CUSTOMER]
+                pair = session.values[slots.CUSTOMER]
                 if pair is not None and msgspec.json.decode(pair)["customerId"] == customer:
                     yield key, track, session
 

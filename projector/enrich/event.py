@@ -22,7 +22,7 @@ from projector.enrich.privacy import (
 from projector.enrich.referrer import complete_referrer
 from projector.enrich.url import complete_page, query_of
 from projector.events import AppEvent, CustomEvent, Derived, Event, WebEvent
-from projector.models import Attribute, Campaign
+from projector.models import Attribute, Campaign, Page
 from projector.rules import Rules
 
 
@@ -35,31 +35,35 @@ class Places(Protocol):
 def enrich(event: Event, rules: Rules, places: Places | None) -> bool:
     """Fill and hide, in place, each part if its switch is on; False if the event is a bot's and those are dropped."""
     payload, privacy = event.payload, rules.privacy
-    if isinstance(payload, WebEvent | AppEvent):
-        if privacy.query.is_on:
+    is_on = privacy.is_on
+    if isinstance(payload, _VISITED):
+        if is_on:
             _hide_queries(payload, privacy)
-        _addresses(payload, rules)
+        page = payload.page
+        if page is not None:
+            _addresses(payload, page, rules)
+        if rules.referrers and (payload.referrer is not None or payload.referrer_url is not None):
+            payload.referrer = complete_referrer(payload.referrer, payload.referrer_url, page)
         if not _visitor(event, payload, rules, places):
             return False
-        if privacy.is_on:
+        if is_on:
             _hide_person(payload, privacy)
-    elif privacy.is_on and isinstance(payload, CustomEvent):
+    elif is_on and isinstance(payload, CustomEvent):
         if payload.external_url is not None:
             payload.external_url = redact_url(privacy.query, payload.external_url)
         payload.attributes = _hidden(payload.attributes, privacy)
     return True
 
 
+_VISITED = (WebEvent, AppEvent)
 _NO_CAMPAIGN = Campaign()
 
 
-def _addresses(payload: WebEvent | AppEvent, rules: Rules) -> None:
-    page = payload.page
-    if rules.campaigns and page is not None and payload.mkt_campaign in (None, _NO_CAMPAIGN):
+def _addresses(payload: WebEvent | AppEvent, page: Page, rules: Rules) -> None:
+    campaign = payload.mkt_campaign
+    if rules.campaigns and (campaign is None or campaign == _NO_CAMPAIGN):
         payload.mkt_campaign = campaign_of(query_of(page))
-    if rules.referrers and (payload.referrer is not None or payload.referrer_url is not None):
-        payload.referrer = complete_referrer(payload.referrer, payload.referrer_url, page)
-    if rules.url_parts and page is not None:
+    if rules.url_parts:
         payload.page = complete_page(page)
 
 
@@ -83,6 +87,8 @@ def _visitor(event: Event, payload: WebEvent | AppEvent, rules: Rules, places: P
 
 
 def _hide_queries(payload: WebEvent | AppEvent, privacy: Privacy) -> None:
+    if not privacy.query.is_on:
+        return
     if payload.page is not None:
         payload.page = redact_page(privacy.query, payload.page)
     if payload.referrer is not None:

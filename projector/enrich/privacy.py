@@ -14,7 +14,7 @@ from typing import Literal
 from urllib.parse import unquote_plus
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from projector.enrich.url import REMEMBERED_LENGTH_MAX, REMEMBERED_MAX
 from projector.models import Page, Referrer
@@ -49,13 +49,17 @@ class Privacy(Struct, frozen=True):
     attributes_hash: tuple[str, ...] = ()
     query: QueryRule = QueryRule()
     key: bytes = b""
+    is_on: bool = False
+    """Whether anything is hidden; then a reject's value, key, headers and quoted detail are left out, too.
 
-    @property
-    def is_on(self) -> bool:
-        """Whether anything is hidden; then a reject's value, key, headers and quoted detail are left out, too."""
-        return (self.ip_address, self.user_agent) != ("keep", "keep") or bool(
+    It follows from the rest, whatever is given; worked out once, since every event asks.
+    """
+
+    def __post_init__(self) -> None:
+        hides = (self.ip_address, self.user_agent) != ("keep", "keep") or bool(
             self.attributes_drop or self.attributes_hash or self.query.is_on
         )
+        force_setattr(self, "is_on", hides)
 
     @property
     def hashes(self) -> bool:

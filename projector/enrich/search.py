@@ -1,8 +1,24 @@
 """What a visitor searched for on the site itself. From the event alone; distinctness and bounds are the fold's."""
 
+import re
 from functools import lru_cache
 
 from projector.enrich.url import REMEMBERED_LENGTH_MAX, REMEMBERED_MAX, form_pairs
+from projector.models import Page
+
+
+def may_name_terms(page: Page | None, parameters: tuple[str, ...]) -> bool:
+    """False for most pages, by a look at the address alone; only then need its query not be parsed."""
+    if page is None:
+        return False
+    query = page.query_string if page.query_string is not None else page.url
+    return query is not None and _looks_like_one_of(parameters).search(query) is not None
+
+
+@lru_cache(maxsize=64)  # One entry a setting.
+def _looks_like_one_of(parameters: tuple[str, ...]) -> re.Pattern[str]:
+    """A parameter by its name as it is; any escape may hide one."""
+    return re.compile("|".join((r"[%+]", *(re.escape(parameter) + "=" for parameter in parameters))))
 
 
 def search_terms_of(

@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from projector import events
+from projector import events, strict
 from projector.dates import GREATEST, LEAST
 from projector.decode import CONVERSATION_TAILS
 from projector.schemas.model import Schema, definitions, described, ref, text, with_definitions
@@ -54,8 +54,8 @@ def _needs_segment(payload: Schema) -> Schema:
 
 
 EVENT_TYPES: dict[str, EventType] = {
-    "WebEvent": EventType(events.WebEvent, ("webEvent",), _needs_event_name),
-    "AppEvent": EventType(events.AppEvent, ("appEvent",), _needs_event_name),
+    "WebEvent": EventType(strict.WebEvent, ("webEvent",), _needs_event_name),
+    "AppEvent": EventType(strict.AppEvent, ("appEvent",), _needs_event_name),
     "CustomEvent": EventType(events.CustomEvent, ("customEvent",), _needs_event_name),
     "Heartbeat": EventType(events.Heartbeat, id_required=False),
     "SessionEnded": EventType(events.SessionEnded),
@@ -82,7 +82,7 @@ def schemas() -> dict[str, Schema]:
 
 
 def _definitions() -> dict[str, Schema]:
-    known = definitions(events.JourneyEvent, events.ConversationEvent)
+    known = definitions(strict.JourneyEvent, events.ConversationEvent)
     envelope = described(known.pop("JourneyEvent"), ENVELOPE_WORDS)
     known["Time"] = TIME
     known["Page"] = _known_by_address(known["Page"])
