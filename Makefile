@@ -10,11 +10,11 @@ PYTEST_OPTIONS ?= -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=tr
 UV_VERSION := 0.13.9
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-peer up down fmt fmt-check lint types unit soak services build lock clean
+.PHONY: help demo test bench bench-peer up down fmt fmt-check lint types unit soak chaos test-stores test-delivery services build lock clean
 
 help: ## What there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name does; do \
-		printf '  make %-10s %s\n' "$$name" "$$does"; done
+		printf '  make %-13s %s\n' "$$name" "$$does"; done
 
 demo: .venv/ready ## A log of generated journeys into sessions, in memory: the result, the ledger, what to try next
 	@mkdir -p .work/demo
@@ -54,6 +54,16 @@ types: .venv/ready ## Check the types
 soak: .venv/ready ## Twenty thousand new seeds of the simulation, from where the last soak stopped, on all cores
 	$(BIN)/python -m tests.simulation --soak
 
+chaos: services ## Ten minutes on the real stack in which everything is killed, paused, cut and flushed, then the laws
+	$(BIN)/python -m tests.chaos $(CHAOS_OPTIONS)
+
+test-stores: services ## The end-to-end suite on a Redis Cluster of three masters, and behind a Sentinel
+	PROJECTOR_TEST_STORE=cluster $(BIN)/pytest $(PYTEST_OPTIONS) tests/end_to_end
+	PROJECTOR_TEST_STORE=sentinel $(BIN)/pytest $(PYTEST_OPTIONS) tests/end_to_end
+
+test-delivery: services ## The end-to-end suite with delivery at least once
+	PROJECTOR_TEST_DELIVERY=at-least-once $(BIN)/pytest $(PYTEST_OPTIONS) tests/end_to_end
+
 unit: .venv/ready ## The tests that need no Kafka and no Redis
 	$(BIN)/pytest -m 'not services' $(PYTEST_OPTIONS)
 
@@ -73,7 +83,7 @@ LOCK = .work/lock/bin/uv pip compile --quiet --upgrade --universal --python-vers
 	--custom-compile-command 'make lock'
 
 clean: ## Remove what was made here, but not a pipeline that is up
-	rm -rf .venv .work/bench .work/demo .work/lock .work/tests dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .work/bench .work/chaos .work/demo .work/lock .work/tests dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/ready: tests/requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer is needed: install it, or name it: make PYTHON=...' >&2; exit 1; }

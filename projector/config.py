@@ -40,10 +40,14 @@ class Config(Struct, frozen=True, kw_only=True):
     delivery: str
     start: str | int
     on_gap: str
+    topic_generation: int
     redis_url: str
+    redis_wait_replicas: int
+    redis_wait_timeout: int
     namespace: str
     shards: int
     cache_tracks_max: int
+    cache_mb_max: int
     retention: int
     future_tolerance: int
     timeout_web: int

@@ -17,18 +17,21 @@ _RFC_3339 = re.compile(
 
 def parse_time(text: str) -> int | None:
     """The ms of an RFC 3339 time with an offset, None for anything else (`:60`, `24:00` and year 0000 included)."""
-    # The form that most senders write, 1.1 -> 0.25 µs: minutes repeat from event to event.
-    if len(text) == 24 and text[16] == ":" and text[19] == "." and text[23] == "Z":
-        digits = text[17:19] + text[20:23]
-        if digits.isascii() and digits.isdigit() and digits < "60":
-            minute = _minute_ms(text[:16])
-            return None if minute is None else minute + int(digits)
+    # The form that most senders write, 1.1 -> 0.2 µs: seconds repeat from event to event.
+    if len(text) == 24 and text[19] == "." and text[23] == "Z":
+        ms = _MS.get(text[20:23])
+        if ms is not None:
+            second = _second_ms(text[:19])
+            return None if second is None else second + ms
     return _parse_any(text)
 
 
+_MS = {f"{ms:03d}": ms for ms in range(1000)}
+
+
 @lru_cache(maxsize=4096)
-def _minute_ms(text: str) -> int | None:
-    return _parse_any(text + ":00Z")
+def _second_ms(text: str) -> int | None:
+    return _parse_any(text + "Z")
 
 
 def _parse_any(text: str) -> int | None:
@@ -56,25 +59,29 @@ def _parse_any(text: str) -> int | None:
 
 def format_time(ms: int) -> str:
     """`yyyy-MM-ddTHH:mm:ss.mmmZ`; a derived time beyond the years 0001-9999 is shown as the nearest one within."""
-    minute, rest = divmod(min(max(ms, LEAST), GREATEST), 60_000)
-    return f"{_minute_text(minute)}{rest // 1000:02d}.{rest % 1000:03d}Z"
+    ms = min(max(ms, LEAST), GREATEST)
+    return (MINUTES[ms // 60_000] + SECONDS[ms % 60_000]).decode()
 
 
 def format_time_json(ms: int) -> bytes:
-    """The same as JSON text, quotes included; every snapshot has some four of them."""
-    minute, rest = divmod(min(max(ms, LEAST), GREATEST), 60_000)
-    return _minute_json(minute) + _SECONDS[rest]
+    """The same as JSON text, quotes included."""
+    ms = min(max(ms, LEAST), GREATEST)
+    return b'"%b%b"' % (MINUTES[ms // 60_000], SECONDS[ms % 60_000])
 
 
-_SECONDS = tuple(b'%02d.%03dZ"' % divmod(rest, 1000) for rest in range(60_000))
-"""The ms of a minute as text: 3 MB that save 0.7 µs a date."""
+class _Minutes(dict[int, bytes]):
+    """Minutes since the epoch to `yyyy-MM-ddTHH:mm:`, within the years; they repeat from session to session."""
+
+    def __missing__(self, minute: int) -> bytes:
+        if len(self) >= MINUTES_REMEMBERED:
+            self.clear()
+        text = (_EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:").rjust(17, "0")
+        self[minute] = written = text.encode()
+        return written
 
 
-@lru_cache(maxsize=4096)
-def _minute_json(minute: int) -> bytes:
-    return b'"' + _minute_text(minute).encode()
+MINUTES_REMEMBERED = 8192
 
-
-@lru_cache(maxsize=4096)
-def _minute_text(minute: int) -> str:
-    return (_EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:").rjust(17, "0")
+MINUTES = _Minutes()
+SECONDS = tuple(b"%02d.%03dZ" % divmod(rest, 1000) for rest in range(60_000))
+"""The ms of a minute as `ss.mmmZ`: 3 MB that save 0.7 µs a date."""

@@ -45,7 +45,7 @@ def dealt_with(
             else:
                 moved.append((key, stored.token, fired, None))
         else:
-            moved.append((key, stored.token, fired, _next(stored.track, fired, end_clocks, rules)))
+            moved.append((key, stored.token, fired, _next(stored.track, fired, end_clocks, rules, sweeps=sweeps)))
     return moved, swept
 
 
@@ -54,13 +54,15 @@ def _clock_of(life: Life, partition: Partition) -> int:
     return NO_CLOCK if clock is None else clock
 
 
-def _next(track: Track, fired: Due, end_clocks: Mapping[Partition, int], rules: Rules) -> Due | None:
+def _next(track: Track, fired: Due, end_clocks: Mapping[Partition, int], rules: Rules, *, sweeps: bool) -> Due | None:
     keeper = track.home if track.home is not None else track.keeper
     if keeper != fired.partition:
         return None  # Its home has an entry of its own.
-    at = next_due(track, rules)
+    at, clock = next_due(track, rules), end_clocks.get(fired.partition, NO_CLOCK)
+    if not sweeps and at is not None and at < clock:
+        calls = [next_due(Track(sessions=[session]), rules) for session in track.sessions]
+        at = min((call for call in calls if call is not None and call >= clock), default=None)
     if at is None:
         return None
     # The wall clock may be past a sweep that the partition clock has not reached: ask again an hour of it later.
-    clock = end_clocks.get(fired.partition, NO_CLOCK)
     return Due(keeper, at if at >= clock else clock + SWEEP_SLACK)

@@ -33,6 +33,7 @@ from projector.events import (
     WebActionEvent,
     WebEvent,
 )
+from projector.models import Reference
 from projector.rules import Rules
 from projector.session import ENDS_MAX, EVENT, PAGEVIEW, SCREENVIEW, Customer, Session, event_key
 from projector.values import (
@@ -53,9 +54,10 @@ def evolve(session: Session, event: Event, rules: Rules, cuts: Counter[str]) -> 
     `cuts` counts what was cut off at a bound, by what it was.
     """
     payload, at, event_id = event.payload, event.at, event.id
-    counts = _counts_as(payload, event.name, rules)
+    kind = type(payload)
+    counts = _counts_as(kind, event.name, rules)
     if event_id:
-        ids, key = session.ids, event_key(event_id)
+        ids, key = session.ids, event_key(event_id.encode())
         if key in ids:
             return False
         ids[key] = at << 3 | counts
@@ -63,43 +65,45 @@ def evolve(session: Session, event: Event, rules: Rules, cuts: Counter[str]) -> 
             cut_ids(session, rules, cuts)
     if counts:
         session.events += 1
-        session.pageviews += counts >> 1 & 1
-        session.screenviews += counts >> 2
+        if counts & PAGEVIEW:
+            session.pageviews += 1
+        elif counts & SCREENVIEW:
+            session.screenviews += 1
     if session.least is None or at < session.least:
         session.least = at
-    stamp, newest_before = (at, event_id), session.newest
+    stamp, before, set_by = (at, event_id), session.newest, session.set_by
     place = keep_newest(session, stamp)
-    _whose(session, event, stamp, place)
+    if place < 0 or set_by[slots.CUSTOMER] < 0 or set_by[slots.TYPE] < 0:
+        _whose(session, event, stamp)
+    if event.external_contact is not None:
+        _contact(session, event.external_contact, stamp, place)
     if counts:
         _visited(session, event, stamp, place, rules, cuts)
-    _of_its_kind(session, event, payload, stamp, place, rules, cuts)
-    if place >= 0 and newest_before >= 0:
-        spare(session, newest_before)
+    if kind is WebEvent or kind is AppEvent:
+        _browsed(session, event, stamp, place, rules, cuts)
+    else:
+        _of_its_kind(session, event, stamp, place, rules, cuts)
+    if place >= 0 and before >= 0 and session.spare < 0:
+        spare(session, before, place)
     return True
 
 
-def _of_its_kind(
-    session: Session, event: Event, payload: Any, stamp: Stamp, place: int, rules: Rules, cuts: Counter[str]
-) -> None:
-    match payload:
-        case WebEvent() | AppEvent():
-            _browsed(session, event, payload, stamp, place)
-            if payload.search_query is not None or may_name_terms(payload.page, rules.search_parameters):
-                keep_terms(session, payload, stamp, rules, cuts)
-        case CustomEvent():
-            keep_value(session, slots.EXTERNAL_ID, payload.external_id or None, stamp, place)
-            keep_value(session, slots.EXTERNAL_URL, payload.external_url, stamp, place)
-        case ConversationEvent():
+def _of_its_kind(session: Session, event: Event, stamp: Stamp, place: int, rules: Rules, cuts: Counter[str]) -> None:
+    match event.payload:
+        case CustomEvent() as custom:
+            keep_value(session, slots.EXTERNAL_ID, custom.external_id or None, stamp, place)
+            keep_value(session, slots.EXTERNAL_URL, custom.external_url, stamp, place)
+        case ConversationEvent() as said:
             talk = session.talks.setdefault(session.id, Talk(latest=stamp))
-            evolve_talk(talk, event, payload, channels_max=rules.channels_max, cuts=cuts)
+            evolve_talk(talk, event, said, channels_max=rules.channels_max, cuts=cuts)
         case Heartbeat():
             be_active(session, event.at)
         case SessionEnded():
             _ended(session, event.at)
-        case OutcomeAchievedEvent():
-            keep_outcome(session, event, payload, rules, cuts)
-        case SegmentAssignmentEvent():
-            keep_segment(session, event, payload, rules, cuts)
+        case OutcomeAchievedEvent() as achieved:
+            keep_outcome(session, event, achieved, rules, cuts)
+        case SegmentAssignmentEvent() as assignment:
+            keep_segment(session, event, assignment, rules, cuts)
         case WebActionEvent() | BlockedWebActionOfferEvent() | OutcomeAttributionEvent():
             pass  # No field of the Session comes from them but those of any event.
         case unexpected:
@@ -110,13 +114,19 @@ def _of_its_kind(
 
 
 def be_active(session: Session, at: int) -> None:
-    if session.created is None or at < session.created:
+    last, created = session.last, session.created
+    if last is None or created is None:
+        session.created = session.last = at
+    elif at < created:
         session.created = at
-    if session.last is None or at > session.last:
+        return
+    elif at <= last:
+        return
+    else:
         session.last = at
-        session.expired = False
-        if session.ends:
-            session.ends = [end for end in session.ends if end >= at]
+    session.expired = False
+    if session.ends:
+        session.ends = [end for end in session.ends if end >= at]
 
 
 def _ended(session: Session, at: int) -> None:
@@ -127,9 +137,8 @@ def _ended(session: Session, at: int) -> None:
 # What any event may carry.
 
 
-def _counts_as(payload: Any, name: str, rules: Rules) -> int:
+def _counts_as(kind: type, name: str, rules: Rules) -> int:
     """The bits that an event adds to the counts (fields 23 to 25); none for those that are no visitor's."""
-    kind = type(payload)
     if kind is WebEvent:
         return EVENT | PAGEVIEW if name in rules.pageview_events else EVENT
     if kind is AppEvent:
@@ -137,20 +146,19 @@ def _counts_as(payload: Any, name: str, rules: Rules) -> int:
     return EVENT if kind is CustomEvent or kind is ConversationEvent else 0
 
 
-def _whose(session: Session, event: Event, stamp: Stamp, place: int) -> None:
-    """Fields 2, 3, 4 and 39: first values are there already when most events come, after all others."""
-    set_by = session.set_by
-    if event.customer_id is not None and (place < 0 or set_by[slots.CUSTOMER] < 0):
+def _whose(session: Session, event: Event, stamp: Stamp) -> None:
+    """Fields 2, 3 and 4, which the first event sets that tells them."""
+    if event.customer_id is not None:
         pair = encode_json(Customer(event.customer_id, event.customer_id_type))
         keep_first(session, slots.CUSTOMER, pair, stamp)
-    if place < 0 or set_by[slots.TYPE] < 0:
-        named = event.visit_type or event.session_type or TYPE_OF_PAYLOAD.get(type(event.payload))
-        if named is not None:
-            keep_first(session, slots.TYPE, json_of(named), stamp)
-    contact = event.external_contact
-    if contact is not None:
-        text = referred(contact.id, contact.self_uri, "/api/v2/externalcontacts/contacts/")
-        keep_latest(session, slots.EXTERNAL_CONTACT, text, stamp, place)
+    named = event.visit_type or event.session_type or TYPE_OF_PAYLOAD.get(type(event.payload))
+    if named is not None:
+        keep_first(session, slots.TYPE, json_of(named), stamp)
+
+
+def _contact(session: Session, contact: Reference, stamp: Stamp, place: int) -> None:
+    text = referred(contact.id, contact.self_uri, "/api/v2/externalcontacts/contacts/")
+    keep_latest(session, slots.EXTERNAL_CONTACT, text, stamp, place)
 
 
 # Visitor events.
@@ -183,29 +191,33 @@ def _visited(session: Session, event: Event, stamp: Stamp, place: int, rules: Ru
         cut_attributes(session, rules, cuts)
 
 
-def _browsed(session: Session, event: Event, payload: WebEvent | AppEvent, stamp: Stamp, place: int) -> None:
-    browser, device, geolocation = payload.browser, payload.device, payload.geolocation
-    page = payload.page if type(payload) is WebEvent else None
-    ip_address, agent, set_by = payload.ip_address, payload.user_agent_string, session.set_by
-    if place >= 0 and browser and device and geolocation and ip_address and agent and page:
-        values = session.values  # The event gives all of it, after all others: two moves, not fourteen.
-        values[_SEEN] = (browser, device, geolocation, json_of(ip_address), json_of(agent), encode_json(page))
-        set_by[_SEEN] = (place,) * 6
+def _browsed(session: Session, event: Event, stamp: Stamp, place: int, rules: Rules, cuts: Counter[str]) -> None:
+    """What web and app events tell of where the visitor is, and with what."""
+    payload: WebEvent | AppEvent = event.payload
+    browser, device, geolocation, page = payload.browser, payload.device, payload.geolocation, payload.page
+    ip_address, agent = payload.ip_address, payload.user_agent_string
+    shown = page if type(payload) is WebEvent else None
+    if place >= 0 and browser and device and geolocation and ip_address and agent and shown:
+        # It gives all of it, after all others: two moves, not twelve.
+        session.values[_SEEN] = (browser, device, geolocation, json_of(ip_address), json_of(agent), encode_json(shown))
+        session.set_by[_SEEN] = (place, place, place, place, place, place)
     else:
         keep_value(session, slots.BROWSER, browser, stamp, place)
         keep_value(session, slots.DEVICE, device, stamp, place)
         keep_value(session, slots.GEOLOCATION, geolocation, stamp, place)
         keep_value(session, slots.IP_ADDRESS, ip_address, stamp, place)
         keep_value(session, slots.USER_AGENT, agent, stamp, place)
-        keep_value(session, slots.LAST_PAGE, page, stamp, place)
+        keep_value(session, slots.LAST_PAGE, shown, stamp, place)
     if payload.ip_organization is not None:
         keep_value(session, slots.IP_ORGANIZATION, payload.ip_organization, stamp, place)
     if event.derived is not None:
         _derived(session, event.derived, stamp, place)
-    if payload.mkt_campaign is not None and (place < 0 or set_by[slots.CAMPAIGN] < 0):
+    if payload.mkt_campaign is not None and (place < 0 or session.set_by[slots.CAMPAIGN] < 0):
         keep_first(session, slots.CAMPAIGN, encode_json(payload.mkt_campaign), stamp)
-    if payload.referrer is not None and (place < 0 or set_by[slots.REFERRER] < 0):
+    if payload.referrer is not None and (place < 0 or session.set_by[slots.REFERRER] < 0):
         keep_first(session, slots.REFERRER, encode_json(payload.referrer), stamp)
+    if payload.search_query is not None or (page is not None and may_name_terms(page, rules.search_parameters)):
+        keep_terms(session, payload, stamp, rules, cuts)
 
 
 _SEEN = slice(slots.BROWSER, slots.LAST_PAGE + 1)

@@ -55,7 +55,8 @@ class Mark(Struct, array_like=True):
     end_clock: int | None = None
     """The greatest end clock that has been used (ms): what had ended by it stays so for readers after a loss."""
     silent_from: tuple[int, int | None] | None = None
-    """Offset and clock at which a catching-up began whose notes are not all published: a new life reads from there.
+    """Offset and clock at which a catching-up began, over records that a shard had already, whose notes are not all
+    published: a new life reads from there.
 
     A note that is left where a record was only skipped comes with no new position, so a store that loses it does not
     show the loss.

@@ -8,13 +8,30 @@ from collections.abc import Iterable, Mapping
 import structlog
 from msgspec import Struct
 
+from projector.cache import Cached
 from projector.errors import WrongInput
 from projector.ledger import Mark, mark_of
-from projector.ports import NO_CLOCK, Committed, Offset, Partition, Position, Source, Span, Store, Stored, Token
+from projector.ports import (
+    NO_CLOCK,
+    Committed,
+    Kept,
+    Log,
+    Offset,
+    Partition,
+    Position,
+    Source,
+    Span,
+    Store,
+    Token,
+)
 from projector.route import TrackKey
 from projector.track import Due
 
 log = structlog.get_logger()
+
+GENERATION_OFFSETS = 1 << 40
+"""So many offsets a topic may have. Where it is made anew the offsets of the next generation follow them, so that
+positions and revisions rise (design §2). Stored, as part of every position: a change is a migration."""
 
 
 class Life(Struct):
@@ -36,8 +53,8 @@ class Life(Struct):
     """By partition of the topic the offset up to which it catches up silently."""
     behind: set[int]
     """Shards that have not caught up: what their tracks publish is only noted."""
-    cache: dict[TrackKey, Stored]
-    """Tracks as stored, the least recently used first."""
+    cache: dict[TrackKey, Cached]
+    """Tracks as stored, about the least recently used first."""
     clocks_committed: dict[Partition, int | None] = {}
     """The partition clocks at the committed offsets, while reading again below them."""
     floors: dict[Partition, int] = {}
@@ -76,6 +93,13 @@ class Start(Struct, frozen=True):
     """`beginning`, `end`, or ms since the epoch."""
     on_gap: str = "stop"
     """`stop`, or `skip`: go on behind a gap in the log, counted in the ledger."""
+    generation: int = 0
+    """How often the topic has been made anew since state was first folded from one of its name."""
+
+    @property
+    def first(self) -> Offset:
+        """Where the topic's offsets begin; what is below them was of an earlier topic."""
+        return self.generation * GENERATION_OFFSETS
 
 
 def begin(source: Source, store: Store, partitions: tuple[Partition, ...], generation: int, start: Start) -> Life:
@@ -84,8 +108,21 @@ def begin(source: Source, store: Store, partitions: tuple[Partition, ...], gener
     Raises:
         WrongInput: the log no longer reaches back to where state begins, or was made anew.
     """
+    life = foresee(source, store, partitions, generation, start)
+    source.begin_at(life.read)
+    _tell(life)
+    for partition, mark in life.marks.items():
+        mark.silent_from = (life.read[partition], mark.clock) if _skips_silently(life, partition) else None
+    return life
+
+
+def foresee(source: Log, store: Kept, partitions: tuple[Partition, ...], generation: int, start: Start) -> Life:
+    """The life that begins for these partitions; nothing is read, and nothing changed but origins that the store keeps.
+
+    Raises `WrongInput` as `begin` does.
+    """
     everywhere = source.partitions()
-    committed = source.committed(everywhere)
+    committed = {one: at for one, at in source.committed(everywhere).items() if _is_of_topic(at, start)}
     shards = store.positions()
     marks = {partition: mark_of(at.metadata) for partition, at in committed.items() if partition in partitions}
     spans = source.spans(partitions)
@@ -93,14 +130,41 @@ def begin(source: Source, store: Store, partitions: tuple[Partition, ...], gener
     targets = {one: _known_up_to(one, committed, shards) for one in everywhere}
     life = Life(partitions, generation, {}, {}, {}, shards, targets, set(range(store.shards)), {})
     for partition in partitions:
-        _place(life, partition, committed.get(partition), marks.get(partition), origins[partition])
+        _place(life, partition, committed.get(partition), marks.get(partition), origins[partition], start.first)
         _check_span(life, partition, spans[partition], start)
-    source.begin_at(life.read)
     catch_up(life, life.read)
-    for partition, mark in life.marks.items():
-        is_silent = life.behind and life.read[partition] < life.targets[partition]
-        mark.silent_from = (life.read[partition], mark.clock) if is_silent else None
     return life
+
+
+def _skips_silently(life: Life, partition: Partition) -> bool:
+    """Whether records are read in silence that a shard has already: see `Mark.silent_from`.
+
+    Of the others the notes come with new positions: a store that loses them shows it, and the next life goes on from
+    the positions. So a store that lost everything is not filled again from the beginning by every life.
+    """
+    had = [positions[partition].offset for positions in life.shards if partition in positions]
+    return bool(life.behind) and life.read[partition] < max(had, default=0)
+
+
+def _is_of_topic(committed: Committed, start: Start) -> bool:
+    """A position of an earlier topic of the name says nothing; brokers forget it with the topic, but not at once."""
+    return not start.generation or mark_of(committed.metadata).origin >= start.first
+
+
+def _tell(life: Life) -> None:
+    for partition, committed in life.committed.items():
+        at = life.read[partition]
+        if at >= committed:
+            continue
+        if not any(partition in positions for positions in life.shards):
+            log.warning(
+                "the store has nothing of a partition, which is folded again from the log",
+                partition=partition,
+                start=at,
+                committed=committed,
+            )
+        else:
+            log.warning("reads again what is committed", partition=partition, start=at, committed=committed)
 
 
 def catch_up(life: Life, read: Mapping[Partition, Offset]) -> None:
@@ -130,8 +194,8 @@ def _known_up_to(
 
 
 def _origins(
-    source: Source,
-    store: Store,
+    source: Log,
+    store: Kept,
     partitions: tuple[Partition, ...],
     committed: Mapping[Partition, Committed],
     shards: list[dict[Partition, Position]],
@@ -147,12 +211,16 @@ def _origins(
         fresh = source.offsets_at(partitions, at)
     else:
         fresh = {one: span.end if at == "end" else span.begin for one, span in spans.items()}
-    return store.origins({one: marks[one].origin if one in marks else fresh[one] for one in partitions})
+    proposed = {one: marks[one].origin if one in marks else fresh[one] for one in partitions}
+    recorded = store.origins(proposed)
+    return {one: at if at >= start.first else proposed[one] for one, at in recorded.items()}
 
 
-def _place(life: Life, partition: Partition, committed: Committed | None, mark: Mark | None, origin: Offset) -> None:
+def _place(
+    life: Life, partition: Partition, committed: Committed | None, mark: Mark | None, origin: Offset, first: Offset
+) -> None:
     """The start rule for one partition: from the least of what is committed, what every shard has, what is silent."""
-    stored = [positions.get(partition) for positions in life.shards]
+    stored = [_of_topic(positions.get(partition), first) for positions in life.shards]
     least = min((position.offset if position is not None else origin for position in stored), default=origin)
     at = origin if committed is None else min(committed.offset, max(least, origin))
     mark = Mark(origin=origin) if mark is None else mark
@@ -161,12 +229,11 @@ def _place(life: Life, partition: Partition, committed: Committed | None, mark: 
         at, clock_there = mark.silent_from
         clocks = [] if clock_there is None else [clock_there]
     if committed is not None and at < committed.offset:
-        log.warning("reads again what is committed", partition=partition, start=at, committed=committed.offset)
         life.clocks_committed[partition] = mark.clock
         clock = max(clocks, default=NO_CLOCK)
         mark.clock = None if clock == NO_CLOCK else clock
     elif committed is None:
-        mark.clock = None
+        mark.clock = None if any(stored) else _clock_before(life, partition)
     if mark.end_clock is not None:
         life.floors[partition] = mark.end_clock
     life.read[partition] = at
@@ -175,20 +242,33 @@ def _place(life: Life, partition: Partition, committed: Committed | None, mark: 
         life.committed[partition] = committed.offset
 
 
+def _of_topic(position: Position | None, first: Offset) -> Position | None:
+    return position if position is not None and position.offset >= first else None
+
+
+def _clock_before(life: Life, partition: Partition) -> int | None:
+    """The clock goes on from where an earlier topic of the name has brought it."""
+    clock = max((at[partition].clock for at in life.shards if partition in at), default=NO_CLOCK)
+    return None if clock == NO_CLOCK else clock
+
+
 def _check_span(life: Life, partition: Partition, span: Span, start: Start) -> None:
-    at, target = life.read[partition], life.targets[partition]
+    at, target, first = life.read[partition], life.targets[partition], start.first
     if target > span.end:
         raise WrongInput(
-            f"partition {partition} ends at offset {span.end}, but was read up to {target} before: the topic was"
-            " made anew. Use a new namespace and group id, or restore the topic."
+            f"partition {partition} ends at offset {span.end - first}, but was read up to {target - first} before: the"
+            " topic was made anew, or lost its end."
+            f"\nSet topic_generation = {start.generation + 1}: sessions stay, revisions go on; what the topic holds is"
+            " folded. Or restore the topic"
         )
     if at >= span.begin:
         return
     if start.on_gap != "skip":
         raise WrongInput(
-            f"partition {partition} begins at offset {span.begin}, but state needs it from {at} on:"
-            f' {span.begin - at} records are gone. Set on_gap = "skip" to go on without them, counted in the ledger,'
-            " or use a new namespace."
+            f"partition {partition} begins at offset {span.begin - first}, but state needs it from {at - first} on:"
+            f" {span.begin - at} records are gone."
+            '\nSet on_gap = "skip" to go on without them, counted in the ledger, or another namespace and'
+            " group_id to begin anew"
         )
     life.marks[partition].ledger.skipped += span.begin - at
     life.read[partition] = span.begin

@@ -2,11 +2,17 @@
 
 import logging
 import sys
+import time
 
 import msgspec
 import structlog
 
 from projector.config import Config
+
+log = structlog.get_logger()
+
+SAID_AGAIN_S = 30.0
+"""How often the same is said of what goes on."""
 
 
 def set_up(config: Config) -> None:
@@ -27,6 +33,27 @@ def set_up(config: Config) -> None:
     )
     # A client's retries are not news; what comes of them is logged by us.
     logging.getLogger("kafka").setLevel(logging.CRITICAL if config.log_level != "debug" else logging.WARNING)
+    # But for what a broker refuses and may take later: the producer tries for most of a minute, and says why here only.
+    sender = logging.getLogger("kafka.producer.sender")
+    sender.setLevel(logging.WARNING)
+    sender.handlers, sender.propagate = [_Refusals()], False
+
+
+class _Refusals(logging.Handler):
+    """Tells of records that the broker does not take for now, each reason every `SAID_AGAIN_S` at most."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_at: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        why = next((str(part) for part in record.args or () if str(part).endswith("Error")), None)
+        if "retrying" not in str(record.msg) or why is None:
+            return
+        now = time.monotonic()
+        if now - self._said_at.get(why, -SAID_AGAIN_S) >= SAID_AGAIN_S:
+            self._said_at[why] = now
+            log.warning("the broker does not take records, tries again", why=why)
 
 
 def _json(line: object, **_: object) -> str:

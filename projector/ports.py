@@ -70,13 +70,8 @@ class Span(Struct, frozen=True):
     end: Offset
 
 
-class Source(Protocol):
-    """Where records come from: a consumer group's member, or files."""
-
-    topic: str
-
-    def poll(self) -> Batch:
-        """Wait a short while for records; partitions of a new generation bring none before `begin_at` was called."""
+class Log(Protocol):
+    """What can be seen of a topic without reading it."""
 
     def partitions(self) -> tuple[Partition, ...]:
         """All partitions of the topic, ascending."""
@@ -88,6 +83,15 @@ class Source(Protocol):
 
     def offsets_at(self, partitions: Iterable[Partition], ms: int) -> Mapping[Partition, Offset]:
         """The first offset whose record's timestamp is at or after `ms`, the end where there is none."""
+
+
+class Source(Log, Protocol):
+    """Where records come from: a consumer group's member, or files."""
+
+    topic: str
+
+    def poll(self) -> Batch:
+        """Wait a short while for records; partitions of a new generation bring none before `begin_at` was called."""
 
     def begin_at(self, positions: Mapping[Partition, Offset]) -> None:
         """Read these partitions from these offsets on."""
@@ -111,6 +115,8 @@ class Stored(Struct, frozen=True):
 
     token: Token
     track: Track
+    size: int = 0
+    """Bytes of its record; 0 where it is kept as it is."""
 
 
 class Write(Struct):
@@ -149,6 +155,8 @@ class Saved(Struct):
     """Tracks noted for partitions of this worker."""
     due: dict[TrackKey, Due]
     """Tracks whose deadline has passed, the earliest thousand."""
+    sizes: dict[TrackKey, int] = {}
+    """Bytes of the records that were written, as `Stored.size`."""
 
 
 class Conflict(Struct):
@@ -163,15 +171,22 @@ class Overtaken(Struct):
     positions: dict[Partition, Position]
 
 
-class Store(Protocol):
-    """Where tracks, positions, deadlines and notes are kept, by shard."""
+class Kept(Protocol):
+    """How far a store is."""
 
     shards: int
 
-    def shard_of(self, key: TrackKey) -> int: ...
-
     def positions(self) -> list[dict[Partition, Position]]:
         """By shard; a shard that has none of a partition leaves it out."""
+
+    def origins(self, proposed: Mapping[Partition, Offset]) -> dict[Partition, Offset]:
+        """Where this namespace begins to read each partition: recorded once, what is recorded stays (HSETNX)."""
+
+
+class Store(Kept, Protocol):
+    """Where tracks, positions, deadlines and notes are kept, by shard."""
+
+    def shard_of(self, key: TrackKey) -> int: ...
 
     def load(self, keys: Sequence[TrackKey]) -> dict[TrackKey, Stored | None]:
         """What is stored of each key. The caller owns the tracks and may change them."""
@@ -181,9 +196,6 @@ class Store(Protocol):
 
         Tracks handed over are the store's; the caller may only read them from then on.
         """
-
-    def origins(self, proposed: Mapping[Partition, Offset]) -> dict[Partition, Offset]:
-        """Where this namespace begins to read each partition: recorded once, what is recorded stays (HSETNX)."""
 
     def claim_short_ids(self, wanted: Sequence[tuple[str, str | None]], digits: int) -> list[str | None]:
         """A short id for each (session id, the one it had before), unique among those claimed; None: all are taken.

@@ -3,28 +3,37 @@
 Each record is judged alone: one bad record never stops or loses those beside it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from operator import attrgetter
 
 from msgspec import Struct
 
 from projector.dates import format_time
-from projector.decode import Reason, Rejected, attributes_too_large, decode
+from projector.decode import ATTRIBUTES_MAX, Reason, Rejected, attributes_too_large, decode
 from projector.enrich.event import Places, enrich
 from projector.events import Event
-from projector.ledger import Mark
+from projector.ledger import Ledger, Mark
 from projector.ports import Batch, Offset, Partition, Record, Refused
-from projector.route import TrackKey, route
+from projector.route import TrackKey, is_visitor, route
 from projector.rules import Rules
 from projector.track import Incoming
+
+MANY_ATTRIBUTES_BYTES = ATTRIBUTES_MAX * len('"":1,')
+"""A record up to this size has neither too many attributes nor one that is too large."""
 
 
 class Reading(Struct):
     """What a batch holds."""
 
     work: dict[TrackKey, list[Incoming]] = {}
-    """By track its events, each partition's in order."""
+    """By track its events, each partition's in order: of sessions that are named."""
+    visits: dict[TrackKey, list[Incoming]] = {}
+    """The same of visitors."""
     refused: list[Refused] = []
     """Records that are no events, or belong nowhere."""
+    again: dict[Partition, int] = {}
+    """By partition how many of the events have been accounted for before."""
 
 
 def read(
@@ -42,57 +51,88 @@ def read(
     redelivered, whatever it is. `started_at` (ms) judges the times of records that have no timestamp (contract §2).
     """
     reading = Reading()
-    for record in batch.records:
-        mark = marks[record.partition]
-        mark.ledger.read += 1
-        event = decode(record.value)
-        if isinstance(event, Event):
-            event = _judge(event, record, mark, rules, places, started_at, reading)
-        if isinstance(event, Event):
-            continue  # What becomes of it the fold will say.
-        if record.offset < committed.get(record.partition, 0):
-            mark.ledger.redelivered += 1
-        elif event is None:
-            mark.ledger.tombstones += 1
-        else:
-            mark.ledger.reject(event.reason)
-            reading.refused.append(Refused(record, event.reason.value, event.detail))
+    for partition, records in groupby(batch.records, attrgetter("partition")):
+        mark = marks[partition]
+        mark.clock = _read_run(
+            records, partition, mark, committed.get(partition, 0), reading, rules, places, started_at
+        )
     return reading
 
 
-def _judge(
-    event: Event, record: Record, mark: Mark, rules: Rules, places: Places | None, started_at: int, reading: Reading
-) -> Event | Rejected | None:
-    """Find the event's time and track, move the partition clock, and set the event beside the others of its track.
+def _read_run(
+    records: Iterable[Record],
+    partition: Partition,
+    mark: Mark,
+    committed: Offset,
+    reading: Reading,
+    rules: Rules,
+    places: Places | None,
+    started_at: int,
+) -> int | None:
+    """Read records of one partition; gives its clock after them."""
+    work, ledger, clock = reading.work, mark.ledger, mark.clock
+    read = again = 0
+    for record in records:
+        read += 1
+        event = decode(record.value)
+        if not isinstance(event, Event):
+            _set_aside(record, event, ledger, committed, reading)
+            continue
+        key = _judge(event, record, clock, rules, places, started_at)
+        if not isinstance(key, str):
+            ledger.bots += key is None
+            _set_aside(record, key, ledger, committed, reading)
+            continue
+        offset, at = record.offset, event.at
+        again += offset < committed  # What becomes of it the fold will say.
+        if event.clamped:
+            ledger.clamped += 1
+        elif clock is None or at > clock:
+            clock = at
+        incoming = Incoming(partition, offset, key, event, at if clock is None else clock)
+        beside = reading.visits if event.session_id is None and is_visitor(key) else work
+        if key in beside:
+            beside[key].append(incoming)
+        else:
+            beside[key] = [incoming]
+    ledger.read += read
+    if again:
+        reading.again[partition] = reading.again.get(partition, 0) + again
+    return clock
 
-    None for what is dropped by a setting: counted with the tombstones, and apart.
-    """
-    timed = _timed(event, record.timestamp, mark.clock, rules, started_at)
-    if isinstance(timed, Rejected):
-        return timed
+
+def _set_aside(record: Record, why: Rejected | None, ledger: Ledger, committed: Offset, reading: Reading) -> None:
+    """A record that nothing is folded of; None: a tombstone, or dropped by a setting, which counts as one."""
+    if record.offset < committed:
+        ledger.redelivered += 1
+    elif why is None:
+        ledger.tombstones += 1
+    else:
+        ledger.reject(why.reason)
+        reading.refused.append(Refused(record, why.reason.value, why.detail))
+
+
+def _judge(
+    event: Event, record: Record, clock: int | None, rules: Rules, places: Places | None, started_at: int
+) -> TrackKey | Rejected | None:
+    """Find the event's time and track, and fill in what it tells; None if it is dropped by a setting."""
+    timestamp = record.timestamp
+    if timestamp is None or timestamp < 0 or event.at > timestamp + rules.future_tolerance:
+        wrong = _cut_time(event, timestamp, clock, rules, started_at)
+        if wrong is not None:
+            return wrong
     key = route(event)
     if isinstance(key, Rejected):
         return key
-    too_large = attributes_too_large(event, len(record.value or b""))
-    if too_large is not None:
-        return too_large
-    if not enrich(event, rules, places):
-        mark.ledger.bots += 1
-        return None
-    if event.clamped:
-        mark.ledger.clamped += 1
-    elif mark.clock is None or event.at > mark.clock:
-        mark.clock = event.at
-    clock = event.at if mark.clock is None else mark.clock
-    incoming = Incoming(record.partition, record.offset, key, event, clock)
-    if key in reading.work:
-        reading.work[key].append(incoming)
-    else:
-        reading.work[key] = [incoming]
-    return event
+    size = len(record.value or b"")
+    if size > MANY_ATTRIBUTES_BYTES:
+        too_large = attributes_too_large(event, size)
+        if too_large is not None:
+            return too_large
+    return key if enrich(event, rules, places) else None
 
 
-def _timed(event: Event, timestamp: int | None, clock: int | None, rules: Rules, started_at: int) -> Event | Rejected:
+def _cut_time(event: Event, timestamp: int | None, clock: int | None, rules: Rules, started_at: int) -> Rejected | None:
     """Cut a time in the future: to the record's timestamp, in a file to the newest time read so far (contract §2)."""
     if timestamp is not None and timestamp >= 0:
         if event.at > timestamp + rules.future_tolerance:
@@ -104,4 +144,4 @@ def _timed(event: Event, timestamp: int | None, clock: int | None, rules: Rules,
                 f"its time, {format_time(event.at)}, is in the future, and no event before it gives another",
             )
         event.at, event.clamped = clock, True
-    return event
+    return None

@@ -1,45 +1,43 @@
-"""The service: workers as processes of one consumer group, watched and started again; signals; the end.
+"""A worker process of the service: its ports wired to its turns, until it is told to stop.
 
-Workers are spawned, never forked: the clients do not survive a fork. They share nothing but Kafka and Redis, and with
-their supervisor a few numbers that say how they are.
+Workers share nothing but Kafka and Redis, and with their supervisor a few numbers that say how they are.
 """
 
 import gc
-import multiprocessing
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Mapping
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
 
+import msgspec
 import structlog
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from projector import exits, metrics
-from projector.adapters.kafka import KafkaPublisher, KafkaSettings, KafkaSource, KafkaTopics, TopicReader
+from projector.adapters.kafka import Cut, KafkaPublisher, KafkaSettings, KafkaSource, KafkaTopics, advice, of_generation
 from projector.adapters.redis import RedisStore, open_store
+from projector.adapters.redis_writer import Wait
+from projector.cache import MEMORY_RATIO, CacheBounds
 from projector.config import Config
+from projector.decode import decode
+from projector.enrich.event import enrich
 from projector.errors import Doubt, ProjectorError, Unavailable, WrongInput
+from projector.events import Event
 from projector.life import Life, Start
-from projector.logs import set_up
+from projector.logs import SAID_AGAIN_S, set_up
 from projector.ports import Offset, Partition
+from projector.pulse import COVERED, QUIET, TURNS, Pulse, answer_where, leave_with_supervisor
+from projector.turn import Done
 from projector.worker import Worker, World
 
 log = structlog.get_logger()
 
 RETRY_S = 1.0
 """A worker that finds something unavailable tries again after so long."""
-RESTART_MAX_S = 30.0
-"""A worker that keeps dying is started again after 1, 2, 4 ... and at most so many seconds."""
-WATCH_S = 0.05
-"""How often the supervisor looks."""
-
-# What a worker tells its supervisor, by place in a shared array.
-BEAT, TURNS, QUIET, COVERED, NUMBERS = 0, 1, 2, 3, 4
 
 
 class WallClock:
@@ -71,16 +69,35 @@ def check(config: Config) -> dict[str, str]:
     """
     with KafkaTopics(kafka_settings(config)) as topics:
         cluster = topics.check()
+    for line in advice(kafka_settings(config), cluster):
+        log.warning(line)
     assert cluster.input is not None
     config.places()
-    identity = {"cluster": cluster.id, "topic": config.input_topic, "topic id": cluster.input.id}
-    store(config, identity).close()
+    identity = {
+        "cluster": cluster.id,
+        "topic": config.input_topic,
+        "topic id": cluster.input.id,
+        "topic generation": str(config.topic_generation),
+        "group": config.group_id,
+    }
+    store(config, identity, records=False).close()
     return identity
 
 
-def store(config: Config, identity: Mapping[str, str]) -> RedisStore:
+def start_of(config: Config) -> Start:
+    return Start(config.start, config.on_gap, config.topic_generation)
+
+
+def store(config: Config, identity: Mapping[str, str], *, records: bool = True) -> RedisStore:
+    """Without `records` to look only: nothing is recorded of who uses the namespace."""
     return open_store(
-        config.redis_url, config.namespace, identity=identity, shards=config.shards or None, options=config.redis
+        config.redis_url,
+        config.namespace,
+        identity=identity,
+        shards=config.shards or None,
+        options=config.redis,
+        wait=Wait(config.redis_wait_replicas, config.redis_wait_timeout),
+        records=records,
     )
 
 
@@ -94,11 +111,15 @@ class Task(Struct):
     """Names this service among others of the group: its transactions are its own."""
     until: dict[Partition, Offset] | None
     """Where each partition ended at start, if the service is to stop there."""
+    starts: int = 1
+    """How often this worker has been started, this time included."""
 
 
-def work(task: Task, numbers: Any) -> None:
+def work(task: Task, numbers: Any, where: Connection) -> None:
     """The body of a worker process; its exit code is that of the service."""
     set_up(task.config)
+    answer_where(where)
+    leave_with_supervisor(task.config.turn_timeout / 1000)
     structlog.contextvars.bind_contextvars(worker=task.slot)
     stop = _Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The supervisor says when.
@@ -130,45 +151,79 @@ class _Stop:
 
 
 def _serve(task: Task, numbers: Any, stop: _Stop) -> None:
-    config, rules = task.config, task.config.rules()
-    settings = kafka_settings(config)
-    numbers[BEAT] = time.monotonic()
+    config, pulse = task.config, Pulse(numbers)
     if config.metrics_port:
         metrics.serve(config.metrics_port + task.slot)
-    places = config.places()
-    source = KafkaSource(settings)
-    publisher = KafkaPublisher(
-        settings,
-        rules,
-        transactional_id=f"{config.group_id}-{task.instance}-{task.slot}",
-        commit=source.commit,
-        hide_rejects=rules.privacy.is_on,
-    )
+    metrics.STARTS.set(task.starts)
+    metrics.CALL_SECONDS.set_function(pulse.silent_s)
     tracks = store(config, task.identity)
-    world = World(
-        source,
-        tracks,
-        publisher,
-        WallClock(),
-        rules,
-        Start(config.start, config.on_gap),
-        config.cache_tracks_max,
-        places=places,
-    )
+    pulse.feel(tracks, "positions", "load", "save", "origins", "claim_short_ids", "retire_short_ids")
+    named = structs.replace(kafka_settings(config), instance=_name_of(task))
+    source = KafkaSource(named, topic_id=task.identity["topic id"])
+    pulse.feel(source, "poll", "partitions", "committed", "spans", "offsets_at", "begin_at", "close")
+    world, appetite = _world(task, source, tracks, pulse), _Appetite(source, config.cache_mb_max * 1_000_000)
+    _load_lists(world)
     gc.collect()
     gc.freeze()
     # What is folded has no cycles; at the default of 700 the collector looks through all tracks again and again.
     gc.set_threshold(100_000, 50, 100)
-    worker = Worker(world)
-    short_ids = _ShortIds(tracks, rules.short_id_digits)
+    worker, waiting = Worker(world), _Waiting()
+    short_ids = _ShortIds(tracks, world.rules.short_id_digits)
     try:
         while not stop:
-            _step(worker, numbers, task.until)
+            pulse.beat()
+            done = _step(worker, numbers, task.until, waiting)
+            if done is not None:
+                appetite.digest(done)
             short_ids.watch()
     finally:
-        source.close()
-        publisher.close()
-        tracks.close()
+        world.source.close()
+        world.publisher.close()
+        world.store.close()
+
+
+def _name_of(task: Task) -> str:
+    """The same for every start of this worker, and no other's: its supervisor has seen the one before end."""
+    return f"{task.config.group_id}-{task.instance}-{task.slot}"
+
+
+def _world(task: Task, source: KafkaSource, tracks: RedisStore, pulse: Pulse) -> World:
+    """The ports of a worker; coming back from a call of any is a beat."""
+    config, rules = task.config, task.config.rules()
+    settings, places = kafka_settings(config), config.places()
+    publisher = KafkaPublisher(
+        settings,
+        rules,
+        transactional_id=_name_of(task),
+        commit=source.commit,
+        hide_rejects=rules.privacy.is_on,
+        told=_Cuts(),
+    )
+    pulse.feel(publisher, "publish", "renew", "close")
+    read_from, publish_by = of_generation(source, publisher, config.topic_generation)
+    return World(
+        read_from,
+        tracks,
+        publish_by,
+        WallClock(),
+        rules,
+        start_of(config),
+        CacheBounds(config.cache_tracks_max, config.cache_mb_max * 1_000_000),
+        places=places,
+    )
+
+
+def _load_lists(world: World) -> None:
+    """What recognises browsers, domains and referrers takes up to seconds to load: not in the middle of a turn."""
+    page = {"url": "https://www.example.com/"}
+    visit = {"eventName": "page_viewed", "page": page, "userAgentString": "Mozilla/5.0", "referrerUrl": page["url"]}
+    event = decode(
+        msgspec.json.encode(
+            {"id": "1", "eventType": "WebEvent", "createdDate": "2025-01-01T00:00:00Z", "webEvent": visit}
+        )
+    )
+    assert isinstance(event, Event)
+    enrich(event, world.rules, world.places)
 
 
 class _ShortIds:
@@ -196,138 +251,86 @@ class _ShortIds:
             )
 
 
-def _step(worker: Worker, numbers: Any, until: Mapping[Partition, Offset] | None) -> None:
-    numbers[BEAT] = began = time.monotonic()
-    before = worker.life
+class _Appetite:
+    """Takes fewer records at once where the tracks of a batch are so large that they alone would take much memory."""
+
+    SHARE = 4
+    """What a batch works on may take a quarter of what may be remembered."""
+
+    def __init__(self, source: KafkaSource, memory: int) -> None:
+        self._source, self._most = source, source.records_max
+        self._track_bytes_max = memory // MEMORY_RATIO // self.SHARE
+
+    def digest(self, done: Done) -> None:
+        if done.track_bytes > self._track_bytes_max:
+            self._source.records_max = max(1, done.records * self._track_bytes_max // done.track_bytes)
+        else:
+            self._source.records_max = min(self._most, 2 * self._source.records_max)
+
+
+class _Cuts:
+    """Counts records that their topic did not take whole, and says so every `SAID_AGAIN_S` at most."""
+
+    def __init__(self) -> None:
+        self._say_at = 0.0
+
+    def __call__(self, cut: Cut) -> None:
+        metrics.TOO_LARGE.inc()
+        if time.monotonic() < self._say_at:
+            return
+        self._say_at = time.monotonic() + SAID_AGAIN_S
+        facts = {"key": cut.key[:100], "bytes": cut.size, "bytes_max": cut.bytes_max}
+        if cut.left_out:
+            log.warning(
+                "too large for its topic, published in part: raise max.message.bytes", **facts, without=cut.left_out
+            )
+        else:
+            log.error("too large for its topic, not published: raise max.message.bytes", **facts)
+
+
+class _Waiting:
+    """Says that the worker waits for something, at first and then every `SAID_AGAIN_S`, and that it goes on again."""
+
+    def __init__(self) -> None:
+        self._why: str | None = None
+        self._since = self._say_at = 0.0
+
+    def begin(self, why: str) -> None:
+        now = time.monotonic()
+        if self._why is None:
+            self._since = now
+        if why != self._why or now >= self._say_at:
+            log.warning("waits", why=why, since_s=round(now - self._since))
+            self._why, self._say_at = why, now + SAID_AGAIN_S
+        metrics.WAITING.set(1)
+
+    def end(self) -> None:
+        if self._why is not None:
+            log.info("goes on", waited_s=round(time.monotonic() - self._since, 1))
+            self._why = None
+            metrics.WAITING.set(0)
+
+
+def _step(worker: Worker, numbers: Any, until: Mapping[Partition, Offset] | None, waiting: _Waiting) -> Done | None:
+    began, before = time.monotonic(), worker.life
     try:
         done = worker.step()
     except Unavailable as gone:
-        log.warning("waits", why=str(gone))
+        waiting.begin(str(gone))
         time.sleep(RETRY_S)
-        return
+        return None
     life = worker.life
     if life is not None and life is not before:
         log.info("reads", partitions=life.partitions, positions=life.read, catching_up=not life.caught_up)
     if done is not None and life is not None:
+        waiting.end()
         metrics.count_turn(done, life, time.monotonic() - began)
     if until is not None:
         numbers[QUIET] = life is None or _is_done(life, until)
         numbers[COVERED] = 0 if life is None else len(life.partitions)
     numbers[TURNS] += 1
+    return done
 
 
 def _is_done(life: Life, until: Mapping[Partition, Offset]) -> bool:
     return life.is_quiet and all(life.read[one] >= until.get(one, 0) for one in life.partitions)
-
-
-class Supervisor:
-    """Starts workers, watches them, and stops them in order."""
-
-    def __init__(self, config: Config, *, until_end: bool) -> None:
-        self._config = config
-        self._identity = check(config)
-        self._until = _ends(config) if until_end else None
-        self._instance = f"{socket.gethostname()}-{os.getpid()}"
-        self._context = multiprocessing.get_context("spawn")
-        self._numbers = [self._context.Array("d", NUMBERS, lock=False) for _ in range(config.workers)]
-        self._processes: list[BaseProcess | None] = [None] * config.workers
-        self._restarts = [0] * config.workers
-        self._start_at = [0.0] * config.workers
-        self._stopping = False
-        self._settled: list[float] | None = None
-        """While everything is read and quiet: the turns that each worker had taken when that was first seen."""
-
-    def run(self) -> int:
-        """Serve until a signal, or until everything is done; gives the exit code."""
-        for one in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(one, self._stop)
-        while not self._stopping:
-            for slot in range(self._config.workers):
-                code = self._watch(slot)
-                if code is not None:
-                    self._end()
-                    return code
-            if self._until is not None and self._is_done():
-                break
-            time.sleep(WATCH_S)
-        return self._end()
-
-    def _stop(self, _signal: int, _frame: FrameType | None) -> None:
-        self._stopping = True
-
-    def _watch(self, slot: int) -> int | None:
-        """Start the worker if it is not there, kill it if it hangs; an exit code if the service cannot go on."""
-        process = self._processes[slot]
-        if process is None:
-            if time.monotonic() >= self._start_at[slot]:
-                self._start(slot)
-            return None
-        if process.exitcode is not None:
-            return self._ended(slot, process.exitcode)
-        silent_s = time.monotonic() - self._numbers[slot][BEAT]
-        if silent_s > self._config.turn_timeout / 1000:
-            log.error("a worker hangs and is killed", worker=slot, pid=process.pid, silent_s=round(silent_s, 1))
-            process.kill()
-            process.join()
-        elif self._numbers[slot][TURNS] > 0:
-            self._restarts[slot] = 0
-        return None
-
-    def _start(self, slot: int) -> None:
-        self._numbers[slot][:] = [time.monotonic(), 0, 0, 0]
-        task = Task(self._config, self._identity, slot, self._instance, self._until)
-        process = self._context.Process(target=work, args=(task, self._numbers[slot]), name=f"worker {slot}")
-        process.start()
-        self._processes[slot] = process
-
-    def _ended(self, slot: int, code: int) -> int | None:
-        self._processes[slot] = None
-        if code == exits.WRONG:
-            return code
-        wait_s = min(2.0 ** self._restarts[slot] - 1, RESTART_MAX_S)
-        self._restarts[slot] += 1
-        self._start_at[slot] = time.monotonic() + wait_s
-        log.error("a worker died and is started again", worker=slot, code=code, in_s=wait_s)
-        return None
-
-    def _is_done(self) -> bool:
-        """Every partition is covered by a worker that has read it to its end and has nothing left to do.
-
-        Seen once is not enough: a note that a worker left in its last turn may be waiting for another. So each must
-        have begun and finished a turn since, and still be quiet.
-        """
-        assert self._until is not None
-        quiet = all(numbers[QUIET] for numbers in self._numbers)
-        if not quiet or sum(numbers[COVERED] for numbers in self._numbers) != len(self._until):
-            self._settled = None
-            return False
-        turns = [float(numbers[TURNS]) for numbers in self._numbers]
-        if self._settled is None:
-            self._settled = turns
-        return all(now >= then + 2 for now, then in zip(turns, self._settled, strict=True))
-
-    def _end(self) -> int:
-        """Let each worker finish its turn; one that does not is killed."""
-        for process in self._processes:
-            if process is not None:
-                process.terminate()
-        until = time.monotonic() + self._config.turn_timeout / 1000
-        code = exits.DONE
-        for process in self._processes:
-            if process is None:
-                continue
-            process.join(max(0.0, until - time.monotonic()))
-            if process.exitcode is None:
-                log.error("a worker did not stop and is killed", pid=process.pid)
-                process.kill()
-                process.join()
-                code = exits.FAILED
-        return code
-
-
-def _ends(config: Config) -> dict[Partition, Offset]:
-    reader = TopicReader(kafka_settings(config))
-    try:
-        return {partition: span.end for partition, span in reader.spans(reader.partitions()).items()}
-    finally:
-        reader.close()

@@ -95,9 +95,8 @@ def new_session(session_id: str) -> Session:
     return Session(session_id, values=[None] * slots.COUNT, set_by=[-1] * slots.COUNT)
 
 
-def event_key(event_id: str) -> int:
-    """What is remembered of an event id: 64 bits; two of 4,096 ids are taken for one in 1 of 10^12 sessions."""
-    return xxhash.xxh3_64_intdigest(event_id.encode())
+event_key = xxhash.xxh3_64_intdigest
+"""What is remembered of an event id, from its UTF-8: 64 bits; two of 4,096 ids are taken for one in 1 of 10^12 sessions."""
 
 
 # Dates and the end.

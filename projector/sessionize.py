@@ -4,8 +4,9 @@ Works on the sessions of one visitor's track, those that can still change, in th
 arrives and never shrink; a wall, once built, stays.
 """
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from msgspec import Struct
 
@@ -15,11 +16,11 @@ from projector.evolve import evolve
 from projector.join import absorb
 from projector.route import Visitor, derived_id
 from projector.rules import Rules
-from projector.session import Session, is_held, last_activity, new_session
+from projector.session import Session, ended_at, is_held, is_published, last_activity, new_session
 from projector.values import campaign_text
 
 VISITS_MAX = 1000
-"""How many visits of one visitor are kept at once, whatever the retention: the oldest go first."""
+"""To so many visits of one visitor events can come at once, whatever the retention: to the newest."""
 
 
 class Visits(Struct, array_like=True, gc=False):
@@ -53,21 +54,36 @@ def survivor(visits: Visits, session_id: str) -> str:
     return session_id
 
 
-def forget_visits(sessions: list[Session], visits: Visits, clock: int, rules: Rules) -> None:
-    """Let go of visits that are no longer held, and of walls and merged ids that nothing can come to any more."""
+def held_visits(sessions: list[Session], clock: int, rules: Rules) -> list[Session]:
+    """Those that events can still come to; of very many the newest."""
     held = [session for session in sessions if is_held(session, clock, rules)]
-    if len(held) > VISITS_MAX:
-        held = sorted(held, key=last_activity)[-VISITS_MAX:]
-    if len(held) != len(sessions):
-        sessions[:] = held
-        alive = {session.id for session in held}
+    return held if len(held) <= VISITS_MAX else sorted(held, key=last_activity)[-VISITS_MAX:]
+
+
+def are_too_many(sessions: list[Session]) -> bool:
+    return len(sessions) > VISITS_MAX
+
+
+def forget_visits(
+    sessions: list[Session], visits: Visits, clock: int, rules: Rules, *, staying: Collection[str]
+) -> None:
+    """Let go of visits to which nothing can come any more, and of walls and merged ids likewise.
+
+    Those in `staying`, and those that have not ended, still have something to be published.
+    """
+    held = {session.id for session in held_visits(sessions, clock, rules)}
+    stay = [one for one in sessions if one.id in held or one.id in staying or _goes_on(one, rules)]
+    if len(stay) != len(sessions):
+        sessions[:] = stay
+        alive = {session.id for session in stay}
         visits.merged = {lost: to for lost, to in visits.merged.items() if survivor(visits, lost) in alive}
     if visits.walls and rules.retention:
-        visits.walls = [wall for wall in visits.walls if wall >= clock - rules.retention or _has_side(held, wall)]
+        sides = {session.wall for session in stay}
+        visits.walls = [wall for wall in visits.walls if wall >= clock - rules.retention or wall in sides]
 
 
-def _has_side(sessions: list[Session], wall: int) -> bool:
-    return any(session.wall == wall for session in sessions)
+def _goes_on(session: Session, rules: Rules) -> bool:
+    return is_published(session) and ended_at(session, rules) is None
 
 
 def knows(sessions: list[Session], key: int) -> bool:
@@ -127,7 +143,8 @@ def _near(sessions: list[Session], visits: Visits, at: int, reach: int) -> list[
 
 
 def _side(visits: Visits, at: int) -> int | None:
-    return max((wall for wall in visits.walls if wall <= at), default=None)
+    before = bisect_right(visits.walls, at)
+    return visits.walls[before - 1] if before else None
 
 
 def _splits(near: list[Session], event: Event, rules: Rules) -> bool:
@@ -174,7 +191,8 @@ def _end_at_walls(sessions: list[Session], visits: Visits) -> list[Session]:
         return []
     changed = []
     for session in sessions:
-        wall = min((wall for wall in visits.walls if session.wall is None or wall > session.wall), default=None)
+        after = 0 if session.wall is None else bisect_right(visits.walls, session.wall)
+        wall = visits.walls[after] if after < len(visits.walls) else None
         if wall != session.split_at:
             session.split_at = wall
             changed.append(session)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
+from projector.adapters.redis_place import FORMS, place_at
 from projector.dates import parse_time
 from projector.rules import AttributeRule
 
@@ -72,16 +73,14 @@ def _is_server(text: str) -> bool:
 
 
 def _redis_url(value: object) -> str:
-    try:
-        parts = urlsplit(value) if isinstance(value, str) else urlsplit("")
-        if parts.scheme in ("redis", "rediss") and parts.netloc and parts.port != 0:
-            return str(value)
-    except ValueError:
-        pass  # A port that is none, or a password with a / that is not written as %2F.
-    else:
-        if parts.scheme == "unix" and parts.path:
-            return str(value)
-    raise WrongValueError("redis://[user:password@]host:port/database, rediss://… or unix://…, a password %-encoded")
+    if isinstance(value, str) and value.rpartition("://")[2]:
+        try:
+            place_at(value)
+        except ValueError:
+            pass  # Not quoted: a password with a / that is not written as %2F is taken for a port.
+        else:
+            return value
+    raise WrongValueError(FORMS)
 
 
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -227,10 +226,33 @@ SETTINGS: tuple[Setting, ...] = (
             "stop",
             "Where the log no longer has records that state needs: stop and say so, or go on and count them.",
         ),
+        (
+            "topic_generation",
+            _between(0, 60),
+            0,
+            "Raised by one when the input topic was made anew: sessions stay, revisions go on.",
+        ),
     ),
     *_section(
         "Redis",
-        ("redis_url", _redis_url, "redis://localhost:6379/0", "The store: redis://, rediss:// or unix://."),
+        (
+            "redis_url",
+            _redis_url,
+            "redis://localhost:6379/0",
+            "The store: redis://, rediss:// or unix://; redis+sentinel://host:port,host:port/service, rediss+sentinel://.",
+        ),
+        (
+            "redis_wait_replicas",
+            _between(0, 16),
+            0,
+            "Replicas that must have a write before its snapshots are published, by WAIT; 0 = none, at no cost.",
+        ),
+        (
+            "redis_wait_timeout",
+            _positive_duration,
+            "1s",
+            "If too few have it after so long, nothing of it is published, and the worker tries again.",
+        ),
         ("namespace", _text, "{group_id}", "Prefix of all keys; {group_id} is the group's id."),
         (
             "shards",
@@ -238,7 +260,13 @@ SETTINGS: tuple[Setting, ...] = (
             0,
             "Parts of the state, fixed at the first start; 0 = as recorded, else 1 on one Redis and 48 on a cluster.",
         ),
-        ("cache_tracks_max", _between(1, 10_000_000), 50_000, "Sessions a worker keeps in memory, about 3 KB each."),
+        ("cache_tracks_max", _between(1, 10_000_000), 50_000, "Sessions that a worker keeps in memory at most."),
+        (
+            "cache_mb_max",
+            _between(1, 1_000_000),
+            512,
+            "MB of memory that these may take, about; a worker takes 100 to 300 MB besides.",
+        ),
     ),
     *_section(
         "Time",
@@ -310,7 +338,7 @@ SETTINGS: tuple[Setting, ...] = (
             "turn_timeout",
             _positive_duration,
             "60s",
-            "A worker that has not finished a turn for so long is stopped and started again.",
+            "A worker whose call to Kafka or Redis has not come back for so long is killed and started again.",
         ),
         ("metrics_port", _between(0, 65_535), 0, "Prometheus metrics on this port, worker n on port + n; 0 = none."),
         ("log_level", _one_of("debug", "info", "warning", "error"), "info", "The least level that is logged."),

@@ -5,7 +5,7 @@ position of their partition are skipped, so folding a batch twice changes nothin
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum, auto
 
 import msgspec
@@ -14,7 +14,7 @@ from msgspec import Struct
 from projector.decode import Reason, Rejected
 from projector.events import Event
 from projector.evolve import evolve, link_talk
-from projector.route import TrackKey
+from projector.route import TrackKey, session_of
 from projector.rules import Rules
 from projector.session import Session, deadline_of, ended_at, expire, is_held, is_published, new_session, seen_last
 from projector.sessionize import Visits, survivor
@@ -84,41 +84,54 @@ Account = tuple[Incoming, Outcome | Rejected]
 
 def fold(
     track: Track,
-    session_id: str,
+    key: TrackKey,
     incoming: Iterable[Incoming],
     *,
     committed: Mapping[int, int],
     rules: Rules,
     cuts: Counter[str],
-) -> list[Account]:
+) -> Sequence[Account]:
     """Fold the records of one named session, each partition's in order, into its track, in place.
 
-    What was too late below the `committed` offsets can be forgotten: its reject is published, once.
+    Gives those that were not simply folded: nearly always none. What was too late below the `committed` offsets can be
+    forgotten: its reject is published, once.
     """
-    forget_late(track, committed)
-    accounts: list[Account] = []
-    applied = track.applied
+    odd: Sequence[Account] = ()
+    applied, sessions, retention = track.applied, track.sessions, rules.retention
+    if track.late:
+        forget_late(track, committed)
     for record in incoming:
-        if record.offset < applied.get(record.partition, 0):
-            accounts.append((record, skipped(track, record, rules)))
+        partition, offset = record.partition, record.offset
+        if offset < applied.get(partition, 0):
+            odd = [*odd, (record, skipped(track, record, rules))]
             continue
-        accounts.append((record, _fold_one(track, session_id, record, rules, cuts)))
-        applied[record.partition] = record.offset + 1
-    return accounts
+        applied[partition] = offset + 1
+        session = sessions[0] if sessions else None
+        # Most are held; `_opened` looks closer, and begins the session anew where it is not.
+        if session is None or session.last is None or session.last + retention < record.clock:
+            session = _opened(track, key, record, rules)
+            if session is None:
+                odd = [*odd, (record, too_late(track, record, rules))]
+                continue
+        if track.home is None:
+            track.home = partition
+        if not evolve(session, record.event, rules, cuts):
+            odd = [*odd, (record, Outcome.DUPLICATE)]
+    return odd
 
 
-def _fold_one(track: Track, session_id: str, record: Incoming, rules: Rules, cuts: Counter[str]) -> Outcome | Rejected:
-    held = bool(track.sessions) and is_held(track.sessions[0], record.clock, rules)
-    if not held:
-        if is_late(record, rules):
-            return too_late(track, record, rules)
-        anew = new_session(session_id)  # An id that comes back after the retention starts anew.
-        if track.sessions:  # It goes on counting revisions, and with the short id that may still be its own.
-            anew.linked, anew.short_id = track.sessions[0].linked, track.sessions[0].short_id
-        track.sessions = [anew]
-    if track.home is None:
-        track.home = record.partition
-    return Outcome.FOLDED if evolve(track.sessions[0], record.event, rules, cuts) else Outcome.DUPLICATE
+def _opened(track: Track, key: TrackKey, record: Incoming, rules: Rules) -> Session | None:
+    """The session that is held, or a new one; None if the record is too late for one that is not held."""
+    sessions = track.sessions
+    if sessions and is_held(sessions[0], record.clock, rules):
+        return sessions[0]
+    if is_late(record, rules):
+        return None
+    anew = new_session(session_of(key))  # An id that comes back after the retention starts anew.
+    if sessions:  # It goes on counting revisions, and with the short id that may still be its own.
+        anew.linked, anew.short_id = sessions[0].linked, sessions[0].short_id
+    sessions[:] = [anew]
+    return anew
 
 
 # Late and repeated records.

@@ -7,13 +7,14 @@ that raises `Doubt` leaves a life that must not be used again.
 """
 
 from collections import Counter
+from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
 
 from projector import deadlines
-from projector.decode import Rejected
-from projector.draft import UNWRITTEN, Draft
+from projector.cache import UNWRITTEN, Cache, CacheBounds
+from projector.draft import Draft
 from projector.drafting import Drafting
 from projector.enrich.event import Places
 from projector.life import Life, catch_up
@@ -23,20 +24,18 @@ from projector.ports import (
     Change,
     Clock,
     Committed,
-    Offset,
     Partition,
     Publisher,
     Refused,
     Store,
     Token,
 )
-from projector.reading import read
+from projector.reading import Reading, read
 from projector.route import TrackKey
 from projector.rules import Rules
 from projector.saving import Saving
-from projector.sessionize import survivor
 from projector.short_ids import ShortIds
-from projector.track import Outcome, Track, revision_of
+from projector.telling import account, changes_of
 
 
 class Done(Struct):
@@ -49,6 +48,8 @@ class Done(Struct):
     conflicts: int = 0
     without_short_id: int = 0
     cuts: Counter[str] = msgspec.field(default_factory=Counter)
+    track_bytes: int = 0
+    """Of the records of the tracks that took part."""
 
 
 class Turn:
@@ -63,16 +64,20 @@ class Turn:
         clock: Clock,
         rules: Rules,
         started_at: int,
-        cache_max: int,
+        cache_max: CacheBounds,
         sweeps: bool = True,
+        publishes: bool = True,
+        reader: Callable[..., Reading] | None = None,
         places: Places | None = None,
     ) -> None:
+        """`publishes`: somebody wants snapshots; `reader` stands in for `read` where a batch was read before."""
         self._life, self._store, self._publisher, self._clock = life, store, publisher, clock
-        self._rules, self._started_at, self._cache_max, self._sweeps = rules, started_at, cache_max, sweeps
-        self._places = places
-        self._drafting = Drafting(life, store, rules)
+        self._rules, self._started_at, self._sweeps = rules, started_at, sweeps
+        self._cache = Cache(life.cache, cache_max)
+        self._publishes, self._read, self._places = publishes, reader or read, places
+        self._drafting = Drafting(life, store, rules, sweeps=sweeps)
         self._short_ids = ShortIds(life, store, rules)
-        self._saving = Saving(life, store, rules, self._drafting)
+        self._saving = Saving(life, store, self._drafting)
 
     def run(self, batch: Batch) -> Done:
         """Take one batch through all steps; returns when it is committed.
@@ -81,7 +86,7 @@ class Turn:
             Doubt: an effect's outcome is unknown, or somebody else has overtaken this worker. Begin a new life.
         """
         life = self._life
-        reading = read(
+        reading = self._read(
             batch,
             life.marks,
             life.committed,
@@ -89,15 +94,15 @@ class Turn:
             places=self._places,
             started_at=self._started_at,
         )
-        draft = self._drafting.draft(batch, reading.work, self._clock.now())
+        draft = self._drafting.draft(batch, reading, self._clock.now())
         conflicts = self._saving.save(draft)
-        refused = reading.refused + self._account(draft, batch)
-        changes = self._changes(draft)
+        refused = reading.refused + account(draft, reading, batch, life.marks, life.committed)
+        changes = self._changes(draft) if self._publishes else []
         self._publish(draft, changes, refused, batch)
         self._look_ahead(draft)
         self._short_ids.release(draft)
-        self._forget()
         return Done(
+            track_bytes=self._forget(draft),
             records=len(batch.records),
             snapshots=len(changes),
             rejects=len(refused),
@@ -109,49 +114,8 @@ class Turn:
 
     # Steps 5 and 6: publish and commit, one transaction.
 
-    def _account(self, draft: Draft, batch: Batch) -> list[Refused]:
-        """Enter into the ledger what became of the events; gives those that were too late."""
-        life = self._life
-        late: dict[tuple[Partition, Offset], Rejected] = {}
-        for accounts in draft.accounts.values():
-            for incoming, outcome in accounts:
-                ledger = life.marks[incoming.partition].ledger
-                if outcome is Outcome.REDELIVERED or incoming.offset < life.committed.get(incoming.partition, 0):
-                    ledger.redelivered += 1
-                elif outcome is Outcome.FOLDED:
-                    ledger.folded += 1
-                elif outcome is Outcome.DUPLICATE:
-                    ledger.duplicates += 1
-                else:
-                    assert isinstance(outcome, Rejected)
-                    ledger.reject(outcome.reason)
-                    late[incoming.partition, incoming.offset] = outcome
-        if not late:
-            return []
-        records = ((record, late.get((record.partition, record.offset))) for record in batch.records)
-        return [Refused(record, why.reason.value, why.detail) for record, why in records if why is not None]
-
     def _changes(self, draft: Draft) -> list[Change]:
-        """Every session touched whose home is here, also where all records were skipped: that heals a lost publish."""
-        changes: list[Change] = []
-        for key in draft.touched:
-            track = self._life.cache[key].track
-            if key in draft.left or track.home is None:
-                continue
-            changes += self._withdrawn(draft, key, track)
-            changes += [
-                Change(session.id, revision_of(track, session, self._rules), session)
-                for session in self._drafting.shown(draft, key)
-            ]
-        return changes
-
-    def _withdrawn(self, draft: Draft, key: TrackKey, track: Track) -> list[Change]:
-        """Tombstones of merged visits: of those withdrawn now, and of all where a record came again or a note waits."""
-        if track.visits is None or not track.visits.merged:
-            return []
-        merged = track.visits.merged
-        ids = merged.keys() if key in draft.noted else draft.withdrawn.get(key, set()) & merged.keys()
-        return [Change(lost, merged[lost][1], None, survivor(track.visits, lost)) for lost in sorted(ids)]
+        return changes_of(draft, self._rules)
 
     def _publish(self, draft: Draft, changes: list[Change], refused: list[Refused], batch: Batch) -> None:
         life = self._life
@@ -194,9 +158,11 @@ class Turn:
             for session in life.cache[key].track.sessions
             if session.short_id is not None
         ]
-        taken = draft.touched.keys() - draft.left
-        life.noted = {key: one for saved in caught_up for key, one in saved.notes.items() if key not in taken}
-        life.due = {key: due for saved in caught_up for key, due in saved.due.items() if key not in draft.touched}
+        touched, left = draft.touched, draft.left
+        life.noted = {
+            key: one for saved in caught_up for key, one in saved.notes.items() if key not in touched or key in left
+        }
+        life.due = {key: due for saved in caught_up for key, due in saved.due.items() if key not in touched}
         if not life.behind and not life.noted:
             life.floors = {}
         if not life.behind and not any(saved.notes for saved in draft.saved.values()):
@@ -216,9 +182,7 @@ class Turn:
             if key not in draft.left
         ]
 
-    def _forget(self) -> None:
-        cache = self._life.cache
+    def _forget(self, draft: Draft) -> int:
         for key, _ in self._life.swept:
-            cache.pop(key, None)
-        while len(cache) > self._cache_max:
-            del cache[next(iter(cache))]
+            self._life.cache.pop(key, None)
+        return self._cache.trim(draft.touched.values())

@@ -47,17 +47,15 @@ def keep_newest(session: Session, stamp: Stamp) -> int:
     return place
 
 
-def spare(session: Session, place: int) -> None:
-    """Leave the stamp at `place`, the newest until now, to the next newest event if nothing refers to it any more."""
-    if session.spare >= 0 or place in session.set_by:
-        return
+def spare(session: Session, before: int, place: int) -> None:
+    """Leave the stamp that was the newest before the one at `place` to the next, if nothing refers to it any more."""
     attributes = session.attributes
-    if len(attributes) > ATTRIBUTES_LOOKED_AT:
+    if before in session.set_by or before == place or len(attributes) > ATTRIBUTES_LOOKED_AT:
         return
     for kept in attributes.values():
-        if kept[0] == place:
+        if kept[0] == before:
             return
-    session.spare = place
+    session.spare = before
 
 
 def keep_value(session: Session, slot: int, value: Any, stamp: Stamp, place: int) -> None:

@@ -13,7 +13,7 @@ from projector.session import Session, event_key, last_activity, new_session
 from projector.sessionize import (
     Placed,
     Visits,
-    forget_visits,
+    held_visits,
     knows,
     place,
     reach_of,
@@ -112,13 +112,14 @@ class _Folder:
 
     def _take(self, record: Incoming) -> Outcome | Rejected:
         track, event = self.track, record.event
-        forget_visits(track.sessions, self.visits, record.clock, self.rules)
+        held = held_visits(track.sessions, record.clock, self.rules)
         if event.session_id is not None:
-            return self._take_named(record, event.session_id)
-        if event.id and knows(track.sessions, event_key(event.id)):
+            return self._take_named(record, event.session_id, held)
+        if event.id and knows(held, event_key(event.id.encode())):
             return Outcome.DUPLICATE
+        ids = {session.id for session in held}
         placed = place(
-            track.sessions,
+            held,
             self.visits,
             self.visitor,
             event,
@@ -129,22 +130,33 @@ class _Folder:
         )
         if placed.session is None:
             return too_late(track, record, self.rules)
+        ids |= {session.id for session in held}  # One that opens may have the id of one that is past.
+        track.sessions = [*(session for session in track.sessions if session.id not in ids), *held]
         if track.home is None:
             track.home = record.partition
         self._moved(record, placed)
         return Outcome.FOLDED
 
-    def _take_named(self, record: Incoming, named: str) -> Outcome | Rejected:
-        session = find(self.track, named)
+    def _take_named(self, record: Incoming, named: str, held: list[Session]) -> Outcome | Rejected:
+        leads_to = survivor(self.visits, named)
+        session = next((session for session in held if session.id == leads_to), None)
         if session is None:
             if is_late(record, self.rules):
                 return too_late(self.track, record, self.rules)
-            session = new_session(survivor(self.visits, named))  # It comes back after the retention, and starts anew.
-            self.track.sessions.append(session)
+            session = self._begin_anew(named)
         if not evolve(session, record.event, self.rules, self.cuts):
             return Outcome.DUPLICATE
         self._moved(record, Placed(session, touched=(session,)))
         return Outcome.FOLDED
+
+    def _begin_anew(self, named: str) -> Session:
+        """It comes back after the retention, and takes the place of what it was."""
+        self.visits.merged.pop(named, None)
+        session = new_session(named)
+        past = next((one for one in self.track.sessions if one.id == named), None)
+        session.short_id = past.short_id if past is not None else None
+        self.track.sessions = [*(one for one in self.track.sessions if one is not past), session]
+        return session
 
     def _opened(self, session: Session, record: Incoming) -> None:
         later = self.adopt(session, session.id, record)

@@ -3,13 +3,17 @@
 `run` and `replay` share it.
 """
 
+from collections.abc import Callable
+
 import structlog
 from msgspec import Struct
 
+from projector.cache import CacheBounds
 from projector.enrich.event import Places
 from projector.errors import Doubt, Unavailable
 from projector.life import Life, Start, begin
 from projector.ports import Batch, Clock, Partition, Publisher, Source, Store
+from projector.reading import Reading
 from projector.rules import Rules
 from projector.turn import Done, Turn
 
@@ -25,9 +29,13 @@ class World(Struct, frozen=True):
     clock: Clock
     rules: Rules
     start: Start = Start()
-    cache_max: int = 50_000
+    cache_max: CacheBounds = CacheBounds()
     sweeps: bool = True
     """Delete what is no longer held; a replay shows every session."""
+    publishes: bool = True
+    """Make snapshots of what changed; a replay that shows sessions at its end needs none before."""
+    reader: Callable[..., Reading] | None = None
+    """What reads a batch; a replay by several workers has read it already when its turn comes."""
     places: Places | None = None
     """Where IP addresses are; without it no geolocation is derived."""
     started_at: int | None = None
@@ -87,6 +95,8 @@ class Worker:
             started_at=self._started_at,
             cache_max=world.cache_max,
             sweeps=world.sweeps,
+            publishes=world.publishes,
+            reader=world.reader,
             places=world.places,
         )
         self.life = life

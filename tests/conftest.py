@@ -17,6 +17,7 @@ import pytest
 
 from tests.services.kafka import Kafka
 from tests.services.process import ServiceError
+from tests.services.proxy import Proxies
 from tests.services.redis import RedisServer
 from tests.services.redis_groups import RedisCluster, RedisSentinel
 from tests.services.run import Run, new_home
@@ -36,6 +37,7 @@ _NEEDS_SERVICES = {
     "new_redis",
     "redis_cluster",
     "redis_sentinel",
+    "proxies",
 }
 
 
@@ -62,7 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     run = node.config.stash[_RUN]
     try:
-        shared = {"home": str(run.home), "kafka": run.kafka_bootstrap, "redis": run.redis_url}
+        shared = {"home": str(run.home), "kafka": run.kafka_bootstrap, "redis": run.redis_url, "delivery": run.delivery}
     except ServiceError as error:
         pytest.exit(str(error), returncode=1)
     node.workerinput["services"] = shared
@@ -103,6 +105,13 @@ def kafka(pytestconfig: pytest.Config) -> Topics:
 def redis_url(pytestconfig: pytest.Config) -> str:
     """The shared Redis: use a namespace of your own (`unique_name`) and leave it running."""
     return _shared(pytestconfig, "redis")
+
+
+@pytest.fixture(scope="session")
+def delivery(pytestconfig: pytest.Config) -> str:
+    """How the pipelines of the end-to-end suite deliver where a test does not say."""
+    stash = pytestconfig.stash
+    return stash[_SHARED]["delivery"] if _SHARED in stash else stash[_RUN].delivery
 
 
 @pytest.fixture
@@ -166,6 +175,17 @@ def redis_sentinel(services_home: Path) -> Iterator[RedisSentinel]:
         yield watched
     finally:
         watched.kill()
+
+
+@pytest.fixture
+def proxies(services_home: Path) -> Iterator[Proxies]:
+    """Makes proxies that disturb connections, this test's own."""
+    server = Proxies(new_home(services_home, "proxies"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
 
 
 @pytest.fixture(scope="session")

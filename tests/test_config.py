@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from projector.adapters.redis_place import FORMS
 from projector.config import Config, load
 from projector.dates import parse_time
 from projector.errors import WrongInput
@@ -188,22 +189,40 @@ def test_a_value_of_another_type_is_wrong_in_the_file(toml: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["redis://h:6379/0", "redis://user:p%2Fss@h/1", "rediss://h", "unix:///run/redis.sock?db=2", "redis://[::1]:6379"],
+    [
+        "redis://h:6379/0",
+        "redis://user:p%2Fss@h/1",
+        "rediss://h",
+        "unix:///run/redis.sock?db=2",
+        "redis://[::1]:6379",
+        "redis://h:7000,h:7001,[::1]:7002",
+        "redis+sentinel://h/service",
+        "rediss+sentinel://user:p%2Fss@h:26379,h:26380/service/1",
+    ],
 )
 def test_redis_is_named_by_a_url(url: str) -> None:
     assert config_of(redis_url=url).redis_url == url
 
 
 @pytest.mark.parametrize(
-    "url", ["http://:geheim@h", "h:6379", "redis://", "redis://:ge/heim@h:1/0", "redis://:geheim@h:x", "unix://"]
+    "url",
+    [
+        "http://:geheim@h",
+        "h:6379",
+        "redis://",
+        "redis://:ge/heim@h:1/0",
+        "redis://:geheim@h:x",
+        "unix://",
+        "redis://:geheim@h:1,h:x",
+        "redis+sentinel://:geheim@h:1",
+        "redis+sentinel://:geheim@h:1/service/first",
+        "sentinel://:geheim@h:1/service",
+    ],
 )
 def test_a_wrong_redis_url_is_not_shown_for_it_may_hold_a_password(url: str) -> None:
     (problem,) = problems_of("", {"REDIS_URL": url})
 
-    assert problem == (
-        "`redis_url` is not shown (environment PROJECTOR_REDIS_URL): expected redis://[user:password@]host:port/database,"
-        " rediss://… or unix://…, a password %-encoded"
-    )
+    assert problem == (f"`redis_url` is not shown (environment PROJECTOR_REDIS_URL): expected {FORMS}")
 
 
 @pytest.mark.parametrize(
@@ -329,6 +348,13 @@ def test_what_the_protocol_stands_on_in_redis_is_no_setting(name: str) -> None:
     (problem,) = problems_of("", {f"REDIS_{name.upper()}": "true"})
 
     assert problem.startswith(f"redis_{name} = 'true': this is no setting. There are redis_username, redis_password,")
+
+
+def test_replicas_to_wait_for_are_settings_of_ours_and_not_the_clients() -> None:
+    config = config_of(redis_wait_replicas="2", redis_wait_timeout="250ms", redis_sentinel_password="p")
+
+    assert (config.redis_wait_replicas, config.redis_wait_timeout) == (2, 250)
+    assert config.redis == {"sentinel_password": "p"}
 
 
 def test_every_setting_of_the_list_is_a_member_of_the_config() -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projector.dates import GREATEST, LEAST, format_time, parse_time
+from projector import dates
+from projector.dates import GREATEST, LEAST, format_time, format_time_json, parse_time
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -112,6 +113,17 @@ def test_what_is_written_is_read_as_the_same(ms: int) -> None:
 )
 def test_a_time_beyond_the_years_is_shown_as_the_nearest_within(ms: int, text: str) -> None:
     assert format_time(ms) == text
+    assert format_time_json(ms) == f'"{text}"'.encode()
+
+
+def test_more_minutes_than_are_remembered_are_written_all_the_same() -> None:
+    minutes = range(dates.MINUTES_REMEMBERED + 10)
+
+    texts = {format_time(minute * 60_000) for minute in minutes}
+
+    assert len(texts) == len(minutes)
+    assert len(dates.MINUTES) <= dates.MINUTES_REMEMBERED
+    assert format_time(61_001) == "1970-01-01T00:01:01.001Z"
 
 
 @given(st.text(max_size=40))

@@ -17,23 +17,26 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "projector"
 
 PURE = """
-errors dates exits models events complaints payloads decode
+errors dates exits remembers models events strict complaints payloads decode
 enrich.url enrich.search enrich.campaign enrich.referrer_list enrich.referrer enrich.agent enrich.geo enrich.privacy
 enrich rules enrich.event
-route conversation session values evolve join sessionize track visitor snapshot
+route conversation slots session values collected evolve join sessionize track visitor snapshot
 schemas.words schemas.model schemas.inputs schemas.outputs schemas.examples schemas.asyncapi schemas
-ledger ports reading
+ledger ports cache reading shares share_messages
 """.split()
 """No clock, environment, logging, Kafka or Redis; time comes in as a value."""
 
 OUTER = """
-life deadlines draft short_ids drafting saving turn worker
-adapters adapters.embedded adapters.file adapters.file_output
+life deadlines draft telling taking crossing short_ids drafting saving turn worker
+adapters adapters.short_id_pool adapters.embedded adapters.file adapters.file_output
 adapters.kafka.settings adapters.kafka.trouble adapters.kafka.reading adapters.kafka.source adapters.kafka.reader
-adapters.kafka.outgoing adapters.kafka.packing adapters.kafka.writing adapters.kafka.publisher adapters.kafka.topics
-adapters.kafka
-adapters.redis_server adapters.redis
-replay explain settings config logs metrics service
+adapters.kafka.topics adapters.kafka.fitting
+adapters.kafka.outgoing adapters.kafka.packing adapters.kafka.writing adapters.kafka.publisher
+adapters.kafka.generations adapters.kafka.onlooker adapters.kafka
+adapters.redis_place adapters.redis_packing adapters.redis_server adapters.redis_check adapters.redis_confirmed
+adapters.redis_records adapters.redis_request adapters.redis_writer
+adapters.redis_namespace adapters.redis
+replay share_source share_worker crew explain settings config logs metrics pulse service start_checks supervisor
 cli.options cli.progress cli.run cli.replay cli.inspect cli.explain cli.doctor cli.schemas cli
 """.split()
 

@@ -10,7 +10,7 @@ import pytest
 from projector.adapters.embedded import EmbeddedStore
 from projector.errors import WrongInput
 from projector.ledger import Ledger, Mark
-from projector.life import Life, Start, begin
+from projector.life import GENERATION_OFFSETS, Life, Start, begin
 from projector.ports import Batch, Committed, Offset, Partition, Position, Saved, Span, Write
 from tests.given import DAY, MINUTE, T0, custom, web
 from tests.group import Group
@@ -132,6 +132,28 @@ def test_a_wiped_store_is_filled_again_from_where_the_namespace_began() -> None:
     assert life.behind == {0}
 
 
+def test_the_next_life_goes_on_where_the_store_is_filled_again_to() -> None:
+    spans = {0: Span(0, 100)}
+    first = life_of(Log(spans, {0: commit(80)}), store_at({}))
+
+    told = Committed(80, first.marks[0].encode())
+    life = life_of(Log(spans, {0: told}), store_at({0: (40, T0)}))
+
+    assert first.read == {0: 0}
+    assert life.read == {0: 40}
+    assert not life.caught_up
+
+
+def test_what_one_shard_had_already_is_read_in_silence_again_until_it_is_published() -> None:
+    spans = {0: Span(0, 100)}
+    first = life_of(Log(spans, {0: commit(80)}), store_at({0: (80, T0)}, {0: (30, T0)}))
+
+    told = Committed(80, first.marks[0].encode())
+    life = life_of(Log(spans, {0: told}), store_at({0: (80, T0)}, {0: (60, T0)}))
+
+    assert first.read == life.read == {0: 30}
+
+
 def test_without_a_commit_it_begins_at_the_beginning() -> None:
     life = life_of(Log(ONE), store_at({0: (40, T0)}), start=Start("end"))
 
@@ -162,15 +184,16 @@ def refusal(log: Log, store: EmbeddedStore | None = None) -> str:
 
 def test_a_log_that_ends_before_what_was_read_was_made_anew() -> None:
     assert refusal(Log({0: Span(0, 9)}, {0: commit(50)}), store_at({0: (50, T0)})) == (
-        "partition 0 ends at offset 9, but was read up to 50 before: the topic was made anew."
-        " Use a new namespace and group id, or restore the topic."
+        "partition 0 ends at offset 9, but was read up to 50 before: the topic was made anew, or lost its end."
+        "\nSet topic_generation = 1: sessions stay, revisions go on; what the topic holds is folded. Or restore the topic"
     )
 
 
 def test_a_log_that_was_cut_off_above_the_start_stops_it() -> None:
     assert refusal(Log({0: Span(60, 100)}, {0: commit(50)}), store_at({0: (50, T0)})) == (
         "partition 0 begins at offset 60, but state needs it from 50 on: 10 records are gone."
-        ' Set on_gap = "skip" to go on without them, counted in the ledger, or use a new namespace.'
+        '\nSet on_gap = "skip" to go on without them, counted in the ledger, or another namespace and group_id to begin'
+        " anew"
     )
 
 
@@ -185,6 +208,46 @@ def test_a_gap_that_is_accepted_is_counted() -> None:
 
 def test_a_log_that_was_cut_off_exactly_at_the_start_has_no_gap() -> None:
     assert life_of(Log({0: Span(50, 50)}, {0: commit(50)}), store_at({0: (50, T0)})).read == {0: 50}
+
+
+# A topic that was made anew, and state that goes on with it.
+
+NEXT = Start(generation=1)
+FIRST = GENERATION_OFFSETS
+
+
+def test_state_goes_on_at_the_beginning_of_a_topic_that_was_made_anew() -> None:
+    life = life_of(Log({0: Span(FIRST, FIRST + 100)}), store_at({0: (50, T0)}, {0: (40, T0 - 1)}), start=NEXT)
+
+    assert (life.read, life.marks[0].clock, life.marks[0].origin) == ({0: FIRST}, T0, FIRST)
+    assert life.caught_up
+
+
+def test_it_goes_on_where_the_new_topic_begins_though_that_has_lost_records_already() -> None:
+    life = life_of(Log({0: Span(FIRST + 7, FIRST + 100)}), store_at({0: (50, T0)}), start=NEXT)
+
+    assert (life.read, life.marks[0].origin) == ({0: FIRST + 7}, FIRST + 7)
+
+
+def test_a_position_that_was_committed_in_an_earlier_topic_is_none() -> None:
+    stale = commit(FIRST + 50, clock=T0, origin=3)
+
+    assert life_of(Log({0: Span(FIRST, FIRST + 100)}, {0: stale}), store_at({0: (50, T0)}), start=NEXT).committed == {}
+
+
+def test_within_a_generation_the_start_rule_is_the_same() -> None:
+    log = Log({0: Span(FIRST, FIRST + 100)}, {0: commit(FIRST + 50, clock=T0, origin=FIRST)})
+
+    assert life_of(log, store_at({0: (FIRST + 40, T0 - 1)}), start=NEXT).read == {0: FIRST + 40}
+    assert life_of(log, store_at({0: (40, T0 - 1)}), start=NEXT).read == {0: FIRST}
+    assert life_of(log, store_at({}), start=NEXT).read == {0: FIRST}
+
+
+def test_offsets_are_named_as_the_topic_has_them() -> None:
+    log = Log({0: Span(FIRST + 60, FIRST + 100)}, {0: commit(FIRST + 50, clock=T0, origin=FIRST)})
+
+    with pytest.raises(WrongInput, match="begins at offset 60, but state needs it from 50 on: 10 records are gone"):
+        life_of(log, store_at({0: (FIRST + 50, T0)}), start=NEXT)
 
 
 # Lives of a running group.

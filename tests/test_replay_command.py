@@ -85,6 +85,8 @@ def ids_of(text: str) -> list[str]:
         ([], ["nothing to replay: name files (- is standard input), or --from-topic for the input topic"]),
         (["log.jsonl", "--from-topic"], ["files and --from-topic are both named: one of them is to be replayed, leave out the other"]),
         (["log.jsonl", "--since", "2025-06-01T00:00:00Z"], ["--since goes with --from-topic: lines of files have no timestamps to begin at"]),
+        (["--from-topic", "--workers", "2"], ["--workers is for files; a topic is read by one: leave it out"]),
+        (["log.jsonl", "--workers", "2", "--every-change"], ["--workers and --every-change are both named: changes come one after the other, leave out one"]),
         (["log.jsonl", "--as-of", "yesterday"], ["--as-of is 'yesterday': a time with an offset such as 2025-06-12T10:10:00Z is expected"]),
         (["log.jsonl", "--as-of", "2025-06-12T10:10:00"], ["--as-of is '2025-06-12T10:10:00': a time with an offset such as 2025-06-12T10:10:00Z is expected"]),
         (["log.jsonl", "--config", "gone.toml"], ["the settings file gone.toml cannot be read: No such file or directory"]),

@@ -239,19 +239,3 @@ def test_a_metrics_port_that_somebody_has_is_named_and_the_service_ends(ready: P
     assert said["why"] == (
         f"metrics_port: port {port} cannot be listened on (Address already in use); free it, or set another"
     )
-
-
-# A namespace and a log that do not belong together.
-
-
-def test_a_namespace_of_a_topic_that_was_made_anew_is_refused(ready: Place) -> None:
-    ready.run(code=0)
-    ready.kafka.delete(ready.input)
-    ready.kafka.create(ready.input, partitions=2)
-
-    said = ready.run(code=2)
-
-    assert len(said) == 2
-    assert said[0].startswith(f"projector: namespace {ready.settings['PROJECTOR_GROUP_ID']} in Redis at ")
-    assert "was made for topic id " in said[0]
-    assert said[1] == "projector: Set another namespace (it is filled from the log), or run what this one was made by"

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 import redis
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
 
+from tests.services.kafka import Kafka
 from tests.services.process import Process, ServiceError, is_recorded_alive, stop_recorded, wait_for
-from tests.services.run import Run
+from tests.services.run import Run, new_home
 from tests.services.topics import Topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.services.kafka import Kafka
+    from tests.services.proxy import Proxies, Proxy
     from tests.services.redis import RedisServer
     from tests.services.redis_groups import RedisCluster, RedisSentinel
 
@@ -57,6 +62,24 @@ def test_a_redis_that_is_rolled_back_has_lost_what_was_written_since(new_redis: 
         assert client.get("name") == b"old"
 
 
+def test_a_redis_that_is_cut_back_has_lost_what_was_written_since_and_goes_on(
+    new_redis: Callable[..., RedisServer],
+) -> None:
+    server = new_redis(append_fsync="always")
+    with redis.Redis.from_url(server.url) as client:
+        client.set("name", "old")
+        written = server.written()
+        client.set("name", "new")
+
+        server.cut_back(written + 5)
+
+        assert client.get("name") == b"old"
+        client.set("name", "newer")
+        server.kill()
+        server.start()
+        assert client.get("name") == b"newer"
+
+
 def test_a_killed_redis_keeps_what_it_had_answered_for(new_redis: Callable[..., RedisServer]) -> None:
     server = new_redis(append_fsync="always", password="a secret of its own")
     with redis.Redis.from_url(server.url) as client:
@@ -84,6 +107,59 @@ def test_a_sentinel_puts_the_replica_in_the_place_of_a_master_that_is_killed(red
     redis_sentinel.master.kill()
 
     assert wait_for(lambda: redis_sentinel.master_port() == redis_sentinel.replica.port, timeout_s=30)
+
+
+def test_connections_through_a_proxy_are_cut_refused_delayed_and_swallowed(
+    proxies: Proxies, new_redis: Callable[..., RedisServer]
+) -> None:
+    server = new_redis()
+    proxy = proxies.new("redis", f"127.0.0.1:{server.port}")
+    with connected(proxy) as told:
+        assert answer(told) == b"+PONG\r\n"
+        proxy.cut()
+        assert told.recv(100) == b""
+    with connected(proxy) as told:
+        proxy.delay(100)
+        began = time.monotonic()
+        assert answer(told) == b"+PONG\r\n"
+        assert time.monotonic() - began > 0.2
+        proxy.heal()
+        proxy.black_hole()
+        told.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            answer(told)
+    proxy.down()
+    with pytest.raises(ConnectionRefusedError):
+        connected(proxy)
+    proxy.heal()
+    with connected(proxy) as told:
+        assert answer(told) == b"+PONG\r\n"
+
+
+def connected(proxy: Proxy) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", proxy.port), timeout=10)
+
+
+def answer(told: socket.socket) -> bytes:
+    told.sendall(b"PING\r\n")
+    return told.recv(100)
+
+
+def test_a_broker_is_used_through_its_proxy_alone(proxies: Proxies, services_home: Path) -> None:
+    kafka = Kafka(new_home(services_home, "kafka"), proxied=1)
+    try:
+        kafka.start()
+        (proxy,) = proxies.before(kafka)
+        topics = Topics(proxy.address)
+        topics.create("through")
+        topics.send("through", [("key", b"value")])
+        proxy.down()
+
+        with pytest.raises(KafkaError):
+            KafkaProducer(bootstrap_servers=proxy.address, bootstrap_timeout_ms=500)
+        assert [record.value for record in Topics(kafka.bootstrap).read("through")] == [b"value"]
+    finally:
+        kafka.kill()
 
 
 def test_a_process_is_stopped_by_its_pid_file_whoever_started_it(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from projector.join import absorb
 from projector.rules import Rules
 from projector.session import Session, new_session
 from projector.snapshot import snapshot_of
+from tests.group import Group
 from tests.memory import Played, play
 from tests.oracle.replay import replay
 from tests.oracle.settings import Settings
@@ -124,11 +125,11 @@ def test_a_visitor_who_comes_for_years_costs_what_a_week_of_visits_costs() -> No
         for day in range(336 * 2)
     ]
 
-    done = play(log_of(lines_of(daily)), Rules(), sizes=[10] * 100, as_of=END)
+    group = Group(size=10)
+    group.tell(*daily)
+    group.settle()
 
-    life = done.worker.life
-    assert life is not None
-    tracks = [stored.track for key, stored in life.cache.items() if key.startswith("v:")]
+    tracks = [track for key, track in group.store.sessions() if key.startswith("v:")]
     assert [len(track.sessions) for track in tracks] == [8]  # Seven days of retention reach the same hour twice.
 
 

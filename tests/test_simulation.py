@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from tests.simulation.breaks import BREAKS, broken
 from tests.simulation.exhaustive import (
@@ -42,6 +43,16 @@ def test_the_laws_hold_wherever_trouble_strikes(history: History, trouble: str) 
     outcomes = dict(every_crash_point(history, trouble))
 
     assert len(outcomes) > 10  # From the first poll to the last answer: there were boundaries to strike at.
+    assert {at: outcome.violations for at, outcome in outcomes.items() if outcome.violations} == {}
+
+
+@pytest.mark.parametrize("trouble", ["crash", "answer lost", "zombie", "the store loses its last writes"])
+@pytest.mark.parametrize("history", HISTORIES, ids=lambda history: history.name)
+def test_at_least_once_the_greatest_revision_is_right_wherever_trouble_strikes(history: History, trouble: str) -> None:
+    plan = replace(history.plan, exactly_once=False)
+    outcomes = dict(every_crash_point(replace(history, plan=plan), trouble))
+
+    assert len(outcomes) > 10
     assert {at: outcome.violations for at, outcome in outcomes.items() if outcome.violations} == {}
 
 

@@ -47,8 +47,10 @@ def told(
     track: Track, *records: Incoming, committed: Mapping[int, int] | None = None, rules: Rules = RULES
 ) -> list[Outcome | str]:
     """What became of each record: an outcome, or a reject's reason."""
-    accounts = fold(track, "s-1", records, committed=committed or {}, rules=rules, cuts=Counter())
-    return [outcome.reason.value if isinstance(outcome, Rejected) else outcome for _, outcome in accounts]
+    odd = fold(track, named_track("s-1"), records, committed=committed or {}, rules=rules, cuts=Counter())
+    became = {record.offset: outcome for record, outcome in odd}
+    outcomes = [became.get(record.offset, Outcome.FOLDED) for record in records]
+    return [outcome.reason.value if isinstance(outcome, Rejected) else outcome for outcome in outcomes]
 
 
 def revision(track: Track) -> int:
@@ -115,7 +117,7 @@ def test_without_retention_nothing_is_too_late_and_nothing_starts_anew() -> None
 
 def test_a_reject_says_how_late_the_event_is() -> None:
     record = incoming(custom("a"), 0, clock=WEEK + 5)
-    ((_, refused),) = fold(Track(), "s-1", [record], committed={}, rules=RULES, cuts=Counter())
+    ((_, refused),) = fold(Track(), named_track("s-1"), [record], committed={}, rules=RULES, cuts=Counter())
 
     assert isinstance(refused, Rejected)
     assert refused.detail == (

@@ -12,6 +12,7 @@ from typing import Any
 
 import xxhash
 
+from projector.adapters.short_id_pool import ShortIdPool
 from projector.errors import Unavailable
 from projector.ports import Conflict, Offset, Overtaken, Partition, Position, Saved, Stored, Token, Write
 from projector.route import TrackKey
@@ -27,10 +28,13 @@ class EmbeddedStore:
     """The `Store` of a replay.
 
     With `lend` tracks are kept and given out as they are, not as copies: what the caller folds into one then counts as
-    stored before it is saved, which is right where a fold is either saved or the end of it all.
+    stored before it is saved, which is right where a fold is either saved or the end of it all. Without `short_ids` no
+    session gets one.
     """
 
-    def __init__(self, *, memory_tracks_max: int = 200_000, lend: bool = False, shards: int = 1) -> None:
+    def __init__(
+        self, *, memory_tracks_max: int = 200_000, lend: bool = False, shards: int = 1, short_ids: bool = True
+    ) -> None:
         self.shards = shards
         self._tracks: OrderedDict[TrackKey, Stored] = OrderedDict()
         """In memory, the least recently used first; what the disk has of the same key is older."""
@@ -39,9 +43,7 @@ class EmbeddedStore:
         self._positions: list[dict[Partition, Position]] = [{} for _ in range(shards)]
         self._notes: list[dict[Partition, dict[TrackKey, None]]] = [{} for _ in range(shards)]
         self._origins: dict[Partition, Offset] = {}
-        self._short_id_of: dict[str, str] = {}
-        self._holder_of: dict[str, str] = {}
-        self._retired: set[tuple[str, str]] = set()
+        self._short_ids = ShortIdPool() if short_ids else None
         self._writes = 0
 
     def shard_of(self, key: TrackKey) -> int:
@@ -62,8 +64,7 @@ class EmbeddedStore:
             stored = positions.get(partition)
             if (None if stored is None else stored.offset) != offset:
                 return Overtaken(dict(positions))
-        self._fetch([key for key, _, _ in write.tracks])
-        others = [key for key, was, _ in write.tracks if not self._has(key, was)]
+        others = self._others(write)
         if others:
             return Conflict({key: self._given(self._tracks.get(key)) for key in others})
         self._clear(shard, write)
@@ -78,18 +79,20 @@ class EmbeddedStore:
         return {partition: self._origins.setdefault(partition, offset) for partition, offset in proposed.items()}
 
     def claim_short_ids(self, wanted: Sequence[tuple[str, str | None]], digits: int) -> list[str | None]:
-        return [self._claim(session_id, had, digits) for session_id, had in wanted]
+        if self._short_ids is None:
+            return [None] * len(wanted)
+        return [self._short_ids.claim(session_id, had, digits) for session_id, had in wanted]
 
     def retire_short_ids(self, held: Sequence[tuple[str, str]]) -> None:
-        self._retired |= {pair for pair in held if self._holder_of.get(pair[1]) == pair[0]}
+        if self._short_ids is not None:
+            self._short_ids.retire(held)
 
     def release_short_ids(self, held: Sequence[tuple[str, str]]) -> None:
-        for session_id, short_id in self._retired.intersection(held):
-            self._retired.discard((session_id, short_id))
-            del self._holder_of[short_id], self._short_id_of[session_id]
+        if self._short_ids is not None:
+            self._short_ids.release(held)
 
     def short_ids_taken(self) -> int:
-        return len(self._holder_of)
+        return 0 if self._short_ids is None else len(self._short_ids)
 
     def sessions(self) -> Iterator[tuple[TrackKey, Track]]:
         """All tracks, in no order; nothing may be loaded or saved until the last has been taken."""
@@ -97,6 +100,27 @@ class EmbeddedStore:
         for key, record in self._disk.tracks():
             if key not in self._tracks:
                 yield key, decode_track(record)
+
+    def all_keys(self) -> list[TrackKey]:
+        return [*self._tracks, *(key for key in self._disk.all_keys() if key not in self._tracks)]
+
+    def hand_over(self, keys: Iterable[TrackKey]) -> list[tuple[TrackKey, bytes]]:
+        """Take these tracks out, with all that belongs to them, for a store that takes them over."""
+        wanted = list(keys)
+        self._fetch(wanted)
+        tracks = [(key, encode_track(self._tracks[key].track)) for key in wanted if key in self._tracks]
+        for shard in range(self.shards):
+            self._drop(shard, [key for key, _ in tracks])
+        return tracks
+
+    def take_over(self, tracks: Sequence[tuple[TrackKey, Track, Due | None]]) -> None:
+        """Put in tracks that another store handed over, each with the deadline at which it calls."""
+        write = Write({}, tracks=[(key, None, track) for key, track, _ in tracks])
+        self._put(write)
+        for key, _, due in tracks:
+            if due is not None:
+                self._disk.set_due([(due.partition, key, due.at, self.shard_of(key))])
+        self._spill()
 
     def close(self) -> None:
         self._disk.close()
@@ -114,6 +138,22 @@ class EmbeddedStore:
         for key, token, record in self._disk.find(missing):
             tracks[key] = Stored(token, decode_track(record))
 
+    def _others(self, write: Write) -> list[TrackKey]:
+        """Tracks of the write that somebody else wrote in between; all of them are in memory then, the latest used."""
+        tracks, missing, others = self._tracks, [], []
+        for key, was, _ in write.tracks:
+            stored = tracks.get(key)
+            if stored is None:
+                missing.append((key, was))
+            else:
+                tracks.move_to_end(key)
+                if stored.token != was:
+                    others.append(key)
+        if missing:
+            self._fetch([key for key, _ in missing])
+            others += [key for key, was in missing if not self._has(key, was)]
+        return others
+
     def _has(self, key: TrackKey, token: Token | None) -> bool:
         stored = self._tracks.get(key)
         return not token if stored is None else stored.token == token
@@ -124,13 +164,11 @@ class EmbeddedStore:
     def _put(self, write: Write) -> dict[TrackKey, Token]:
         """One token for all tracks of a write: tokens are compared track by track."""
         self._writes += 1
-        token = Token(self._writes.to_bytes(12, "big"))
-        tokens = {}
-        for key, _, track in write.tracks:
-            if track is not None:
-                self._tracks[key] = Stored(token, track if self._lend else _copy(track))
-                tokens[key] = token
-        return tokens
+        token, tracks = Token(self._writes.to_bytes(12, "big")), self._tracks
+        changed = {key: track for key, _, track in write.tracks if track is not None}
+        for key, track in changed.items():
+            tracks[key] = Stored(token, track if self._lend else _copy(track))
+        return dict.fromkeys(changed, token)
 
     def _spill(self) -> None:
         """Move the least recently used to disk, a sixteenth at a time: one by one would be slow."""
@@ -142,9 +180,11 @@ class EmbeddedStore:
 
     def _sweep(self, shard: int, swept: Iterable[tuple[TrackKey, Token]]) -> None:
         self._fetch([key for key, _ in swept])
-        gone = list({key: None for key, token in swept if key in self._tracks and self._has(key, token)})
+        self._drop(shard, list({key: None for key, token in swept if key in self._tracks and self._has(key, token)}))
+
+    def _drop(self, shard: int, gone: Sequence[TrackKey]) -> None:
         for key in gone:
-            del self._tracks[key]
+            self._tracks.pop(key, None)
             for noted in self._notes[shard].values():
                 noted.pop(key, None)
         self._disk.forget(gone)
@@ -196,23 +236,6 @@ class EmbeddedStore:
             for key, at in self._disk.due_before(shard, partition, clock)
         }
 
-    # Short ids.
-
-    def _claim(self, session_id: str, had: str | None, digits: int) -> str | None:
-        if session_id in self._short_id_of:
-            self._retired.discard((session_id, self._short_id_of[session_id]))
-            return self._short_id_of[session_id]
-        capacity = 10**digits
-        found = had if had is not None and len(had) == digits and had not in self._holder_of else None
-        if found is None and len(self._holder_of) < capacity:
-            # From the session's own hash on, so that the same log gives the same ids.
-            start = xxhash.xxh3_64_intdigest(session_id.encode())
-            candidates = (f"{(start + step) % capacity:0{digits}}" for step in range(capacity))
-            found = next((one for one in candidates if one not in self._holder_of), None)
-        if found is not None:
-            self._holder_of[found], self._short_id_of[session_id] = session_id, found
-        return found
-
 
 def _copy(track: Track) -> Track:
     return decode_track(encode_track(track))
@@ -254,6 +277,9 @@ class _Disk:
 
     def tracks(self) -> Iterator[tuple[TrackKey, bytes]]:
         yield from self._ask("SELECT key, record FROM track")
+
+    def all_keys(self) -> Iterator[TrackKey]:
+        yield from (key for (key,) in self._ask("SELECT key FROM track"))
 
     def forget(self, keys: Sequence[TrackKey]) -> None:
         if keys:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Protocol, Self
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -16,7 +16,7 @@ from msgspec import UNSET, Struct, UnsetType
 from projector.adapters.file import STDIN
 from projector.decode import VALUE_BYTES_MAX
 from projector.errors import Unavailable, WrongInput
-from projector.ports import Change, Committed, Partition, Refused
+from projector.ports import Change, Committed, Offset, Partition, Refused
 from projector.rules import Rules
 from projector.snapshot import snapshot_of
 
@@ -126,6 +126,28 @@ class _Reject(Struct, rename="camel"):
     """The bytes of a value that was cut, or left out."""
 
 
+class Rejects(Protocol):
+    """Where the rejects of a replay go."""
+
+    def refuse(self, lines: Sequence[tuple[Partition, Offset, bytes]]) -> None:
+        """Those of a turn as JSON lines with their origin, in the order of the input."""
+
+    def close(self) -> None: ...
+
+
+class RejectsFile:
+    """Rejects into a file, those of one turn behind those of the turn before."""
+
+    def __init__(self, file: Output) -> None:
+        self._file = file
+
+    def refuse(self, lines: Sequence[tuple[Partition, Offset, bytes]]) -> None:
+        self._file.write(b"".join(line for _, _, line in lines))
+
+    def close(self) -> None:
+        self._file.close()
+
+
 class ReplayPublisher:
     """The `Publisher` of a replay: counts, and writes what was asked for; nothing is committed."""
 
@@ -135,7 +157,7 @@ class ReplayPublisher:
         *,
         topic_of: Callable[[Any], str],
         changes: Output | None = None,
-        rejects: Output | None = None,
+        rejects: Rejects | None = None,
         is_private: bool = False,
     ) -> None:
         """`topic_of` names the topic or file of a record; `is_private`: nothing of what a reject said is written."""
@@ -175,7 +197,9 @@ class ReplayPublisher:
         in_order = sorted(rejects, key=lambda one: (one.record.partition, one.record.offset))
         self.rejected.update(one.reason for one in in_order)
         if self._rejects is not None:
-            self._rejects.write(b"".join(_encode(self._reject(one)) + b"\n" for one in in_order))
+            self._rejects.refuse(
+                [(one.record.partition, one.record.offset, _encode(self._reject(one)) + b"\n") for one in in_order]
+            )
 
     def _reject(self, refused: Refused) -> _Reject:
         record, value = refused.record, refused.record.value

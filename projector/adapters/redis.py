@@ -1,10 +1,11 @@
 """State in Redis: one string a track, one script a shard and turn (design §2 and §3).
 
 Keys, under the namespace `ns`; their names are stored, so a change is a migration:
-    ns:{shard}:t:<track>           12 bytes of token, then the encoded track
+    ns:{shard}:t:<track>           12 bytes of token, then the track, see redis_records.py
     ns:{shard}:due:<partition>     sorted set: track by the ms at which its deadline fires
     ns:{shard}:note:<partition>    set of tracks that the partition's owner is to publish
     ns:{shard}:pos                 hash: partition -> "offset clock"
+    ns:{shard}:by                  token of the last save that wrote or removed a track
     ns:origin                      hash: partition -> the offset at which the namespace began
     ns:meta                        hash: what the namespace was made for
     ns:short                       hash: short ids, see claim.lua
@@ -13,27 +14,26 @@ Keys, under the namespace `ns`; their names are stored, so a change is a migrati
 import os
 import random
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from hashlib import sha1
-from importlib import resources
 from itertools import chain
 from typing import Any
 
-import msgspec
 import xxhash
-from msgspec import Struct
-from redis import exceptions
 
-from projector.adapters.redis_server import READ_RETRIES, Client, RunIds, check_server, connect, place_of, translated
+from projector.adapters.redis_check import check_server
+from projector.adapters.redis_confirmed import CONFIRMED_MAX, Confirmed
+from projector.adapters.redis_namespace import SHARDS, compare, record, recorded_in
+from projector.adapters.redis_place import place_of
+from projector.adapters.redis_records import Records, UnreadableRecordError
+from projector.adapters.redis_request import Request, encode, further_keys, request_of
+from projector.adapters.redis_server import READ_RETRIES, Client, RunIds, begin_anew, connect, translated
+from projector.adapters.redis_writer import NO_WAIT, Script, Wait, Writer, with_wait
 from projector.errors import Unavailable, WrongInput
 from projector.ports import Conflict, Offset, Overtaken, Partition, Position, Saved, Stored, Token, Write
 from projector.route import TrackKey
-from projector.track import FORMAT, Due, NewerFormatError, Track, decode_track, encode_track
+from projector.track import FORMAT, Due, Track
 
-TOKEN_BYTES = 12
-"""8 letters of chance for each life of a store, 4 that count its writes; save.lua knows the number too. They are ASCII
-because Redis's msgpack knows texts only."""
 LOAD_MAX = 4000
 """Tracks read by one command: some MB."""
 CLUSTER_SHARDS = 48
@@ -42,66 +42,40 @@ KEYS_FORMAT = "1"
 """Of the names and shapes of the keys above."""
 
 
-class _Request(Struct):
-    """What save.lua is asked to do; lists that it walks in steps are flat."""
-
-    expected: list[int]
-    """Partition, offset or -1."""
-    seen: list[int]
-    """Partition, offset: other workers' positions, which may not have gone down."""
-    tokens: list[str]
-    """Of all tracks that take part, those that are written first; empty: it is not there."""
-    positions: list[int]
-    """Partition, offset, clock."""
-    due_gone: list[tuple[Partition, list[str]]]
-    due_set: list[tuple[Partition, list[int | str]]]
-    """By partition: ms, track, ms, track."""
-    notes: list[tuple[Partition, list[str]]]
-    clear_notes: list[int | str]
-    """Partition, track, token."""
-    move_due: list[tuple[Any, ...]]
-    """Track, token, partition, ms, and where it goes: partition, ms."""
-    sweep: list[str]
-    """Track, token."""
-    clocks: list[int]
-    """Partition, end clock."""
-
-
-class _Script:
-    """A Lua script that the server may or may not know."""
-
-    def __init__(self, name: str) -> None:
-        self._text = resources.files("projector.adapters").joinpath("lua", name).read_bytes()
-        self._sha = sha1(self._text, usedforsecurity=False).hexdigest()
-
-    def run(self, client: Client, keys: Sequence[str], arguments: Iterable[str | bytes | int]) -> Any:
-        given = (len(keys), *keys, *arguments)
-        try:
-            return client.execute_command("EVALSHA", self._sha, *given)
-        except exceptions.NoScriptError:  # Then nothing was executed. EVAL also makes the server remember it.
-            return client.execute_command("EVAL", self._text, *given)
-
-
 class RedisStore:
     """The `Store` that runs on one Redis, or on a cluster. For one thread."""
 
     def __init__(
-        self, url: str, namespace: str, *, shards: int, clustered: bool, options: Mapping[str, Any] | None = None
+        self,
+        url: str,
+        namespace: str,
+        *,
+        shards: int,
+        clustered: bool,
+        options: Mapping[str, Any] | None = None,
+        wait: Wait = NO_WAIT,
+        meta: Mapping[str, str] | None = None,
     ) -> None:
+        """`meta`: what the namespace has to be recorded for, which each new life looks at; without it none does."""
         self.shards = shards
+        self._meta = meta
+        self._clustered = clustered
         self._where = place_of(url)
         self._namespace = namespace
         self._run_ids = RunIds()
         with translated(self._where):  # A cluster's client asks for its nodes at once.
             self._reader = self._connect(url, clustered, READ_RETRIES, options)
             # A save that is sent twice looks like a second owner's.
-            self._writer = self._connect(url, clustered, 0, options)
+            self._writer = Writer(self._connect(url, clustered, 0, with_wait(options, wait)), self._where, wait)
         self._seen: list[dict[Partition, Position]] = [{} for _ in range(shards)]
+        self._confirmed = self._none_confirmed()
+        self._records = Records()
         self._life, self._writes = b64encode(os.urandom(6)), 0
+        """Letters of chance for each life of a store, and what counts its writes: together they make a token."""
         self._name = b64encode(os.urandom(6))
         """Who retires short ids."""
-        self._save, self._claim = _Script("save.lua"), _Script("claim.lua")
-        self._retire, self._release = _Script("retire.lua"), _Script("release.lua")
+        self._save, self._claim = Script("save.lua"), Script("claim.lua")
+        self._retire, self._release = Script("retire.lua"), Script("release.lua")
 
     def shard_of(self, key: TrackKey) -> int:
         """Stored: a change is a migration."""
@@ -111,8 +85,14 @@ class RedisStore:
         """Begins a new life: what the store says from here on is compared with this."""
         self._run_ids.forget()
         with translated(self._where):
+            # A connection that is kept would not be compared with whom the new life finds.
+            begin_anew(self._writer.client)
+            begin_anew(self._reader)
+            if self._meta is not None:  # A store that was wiped is ours again; somebody else's is none of ours.
+                record(self._reader, self._namespace, self._meta, self._where)
             stored = [self._reader.execute_command("HGETALL", self._key(shard, "pos")) for shard in range(self.shards)]
         self._seen = [_positions_of(_flat(one)) for one in stored]
+        self._confirmed = self._none_confirmed()
         return [dict(one) for one in self._seen]
 
     def load(self, keys: Sequence[TrackKey]) -> dict[TrackKey, Stored | None]:
@@ -130,51 +110,40 @@ class RedisStore:
         return loaded
 
     def save(self, shard: int, write: Write) -> Saved | Conflict | Overtaken:
-        token = self._next_token()
-        written = [(key, was, track) for key, was, track in write.tracks if track is not None]
-        names = [key for key, _, _ in written]
-        names += [key for key, _, track in write.tracks if track is None]
-        request = self._request(shard, write)
-        request.tokens = [_ascii(was) for _, was, _ in written]
-        request.tokens += [_ascii(was) for _, was, track in write.tracks if track is None]
-        prefix = self._key(shard, "t:")
-        keys = [self._key(shard, "pos"), *[prefix + name for name in names]]
-        records = [token + encode_track(track) for _, _, track in written]
-        with translated(self._where, writing=True):
-            what, stored, *more = self._save.run(self._writer, keys, [_encode(request), *records])
-        positions = _positions_of(stored)
+        token, confirmed = self._next_token(), self._confirmed[shard]
+        written = [(key, was) for key, was, track in write.tracks if track is not None]
+        tracks = written + [(key, was) for key, was, track in write.tracks if track is None]
+        records, sizes = self._records.pack([track for _, _, track in write.tracks if track is not None], token)
+        request = request_of(write, token, tracks, confirmed, self._seen[shard])
+        answer = self._run_save(shard, request, [key for key, _ in tracks], records)
+        what, positions = answer[0], _positions_of(answer[1])
         if what == b"overtaken":
             return Overtaken(positions)
         if what == b"conflict":
-            pairs = zip(more[0][::2], more[0][1::2], strict=True)
-            return Conflict({names[at - 1]: self._stored(names[at - 1], record) for at, record in pairs})
+            pairs = zip(answer[2][::2], answer[2][1::2], strict=True)
+            return Conflict({tracks[at - 1][0]: self._stored(tracks[at - 1][0], record) for at, record in pairs})
+        _, _, by, same, notes, due = answer
         self._seen[shard] = positions
-        return _saved(dict(positions), {key: token for key, _, _ in written}, *more)
+        saved = _saved(dict(positions), dict.fromkeys([key for key, _ in written], token), notes, due)
+        saved.sizes = dict(zip([key for key, _ in written], sizes, strict=True))
+        compared = {key: was for key, was in tracks[len(written) :] if was is not None}
+        gone = [key for key, _ in write.sweep]
+        confirmed.accept(by.decode(), saved.tokens | compared, gone, same=bool(same))
+        return saved
 
-    def _request(self, shard: int, write: Write) -> _Request:
-        expected = write.expected
-        return _Request(
-            expected=[n for one, offset in expected.items() for n in (one, -1 if offset is None else offset)],
-            seen=[n for one, at in self._seen[shard].items() if one not in expected for n in (one, at.offset)],
-            tokens=[],
-            positions=[n for one, at in write.positions.items() for n in (one, at.offset, at.clock)],
-            due_gone=_grouped(
-                (gone.partition, key)
-                for key, gone, comes in write.due
-                if gone is not None and (comes is None or comes.partition != gone.partition)
-            ),
-            due_set=_grouped(
-                (comes.partition, part) for key, _, comes in write.due if comes is not None for part in (comes.at, key)
-            ),
-            notes=_grouped(write.notes),
-            clear_notes=[part for one, key, token in write.clear_notes for part in (one, key, _ascii(token))],
-            move_due=[
-                (key, _ascii(token), *_both(fired), *(() if moved is None else _both(moved)))
-                for key, token, fired, moved in write.move_due
-            ],
-            sweep=[part for key, token in write.sweep for part in (key, _ascii(token))],
-            clocks=[n for one in write.clocks.items() for n in one],
-        )
+    def _run_save(self, shard: int, request: Request, names: Sequence[TrackKey], records: Sequence[bytes]) -> Any:
+        """The script's answer; `names` are the tracks that take part, first those that the records are of."""
+        prefix = self._key(shard, "t:")
+        keys = [prefix + name for name in names]
+        arguments: list[str | bytes] = [encode(request)]
+        for key_and_record in zip(keys, records, strict=False):
+            arguments += key_and_record
+        arguments += keys[len(records) :]
+        declared = [self._key(shard, "pos")]
+        if self._clustered:
+            declared += keys + further_keys(request, self._key(shard, ""))
+        with translated(self._where, writing=True):
+            return self._writer.run(self._save, declared, arguments)
 
     def origins(self, proposed: Mapping[Partition, Offset]) -> dict[Partition, Offset]:
         key = f"{self._namespace}:origin"
@@ -183,6 +152,11 @@ class RedisStore:
                 self._reader.execute_command("HSETNX", key, partition, offset)
             stored = self._reader.execute_command("HMGET", key, *proposed) if proposed else []
         return {partition: int(offset) for partition, offset in zip(proposed, stored, strict=True)}
+
+    def origins_recorded(self) -> dict[Partition, Offset]:
+        with translated(self._where):
+            stored = self._reader.execute_command("HGETALL", f"{self._namespace}:origin")
+        return {int(partition): int(offset) for partition, offset in stored.items()}
 
     def claim_short_ids(self, wanted: Sequence[tuple[str, str | None]], digits: int) -> list[str | None]:
         asked = [part for session_id, had in wanted for part in (session_id, had or "")]
@@ -197,7 +171,7 @@ class RedisStore:
     def release_short_ids(self, held: Sequence[tuple[str, str]]) -> None:
         self._give_back(self._release, held)
 
-    def _give_back(self, script: _Script, held: Sequence[tuple[str, str]]) -> None:
+    def _give_back(self, script: Script, held: Sequence[tuple[str, str]]) -> None:
         if held:
             with translated(self._where):
                 script.run(self._reader, [f"{self._namespace}:short"], [self._name, *chain.from_iterable(held)])
@@ -225,7 +199,7 @@ class RedisStore:
 
     def close(self) -> None:
         self._reader.close()
-        self._writer.close()
+        self._writer.client.close()
 
     def _connect(self, url: str, clustered: bool, retries: int, options: Mapping[str, Any] | None) -> Client:
         return connect(url, clustered=clustered, retries=retries, run_ids=self._run_ids, options=options)
@@ -233,8 +207,14 @@ class RedisStore:
     def _key(self, shard: int, rest: str) -> str:
         return f"{self._namespace}:{{{shard}}}:{rest}"
 
+    def _none_confirmed(self) -> list[Confirmed]:
+        return [Confirmed(CONFIRMED_MAX // self.shards) for _ in range(self.shards)]
+
     def _next_token(self) -> Token:
-        """One for all tracks of a write: tokens are compared track by track."""
+        """One for all tracks of a write: tokens are compared track by track.
+
+        8 letters of the life's, 4 that count: ASCII, because Redis's msgpack knows texts only.
+        """
         self._writes += 1
         if self._writes == 1 << 24:
             self._life, self._writes = b64encode(os.urandom(6)), 1
@@ -244,8 +224,8 @@ class RedisStore:
         if record is None:
             return None
         try:
-            return Stored(Token(record[:TOKEN_BYTES]), decode_track(record[TOKEN_BYTES:]))
-        except (msgspec.MsgspecError, NewerFormatError, IndexError) as error:
+            return self._records.unpack(record)
+        except UnreadableRecordError as error:
             raise Unavailable(
                 f"{key} in namespace {self._namespace} of Redis at {self._where} cannot be read: {error}"
                 "\nRun the version of the projector that wrote it, or rebuild the state from the log"
@@ -276,24 +256,6 @@ def _saved(
     return Saved(positions, tokens, noted, fired)
 
 
-def _ascii(token: Token | None) -> str:
-    return "" if token is None else token.decode("ascii")
-
-
-def _both(due: Due) -> tuple[Partition, int]:
-    return due.partition, due.at
-
-
-def _grouped(pairs: Iterable[tuple[Partition, Any]]) -> list[tuple[Partition, list[Any]]]:
-    grouped: dict[Partition, list[Any]] = {}
-    for partition, part in pairs:
-        grouped.setdefault(partition, []).append(part)
-    return list(grouped.items())
-
-
-_encode = msgspec.msgpack.Encoder().encode
-
-
 # Opening.
 
 
@@ -304,13 +266,14 @@ def open_store(
     identity: Mapping[str, str],
     shards: int | None = None,
     options: Mapping[str, Any] | None = None,
-    adopt: bool = False,
+    wait: Wait = NO_WAIT,
+    records: bool = True,
 ) -> RedisStore:
     """The store of a namespace, made at its first start.
 
     `identity` says what the namespace is made for, as the ids of cluster and topic; it is recorded, and compared at
-    each later start, unless `adopt` takes the namespace over. `shards` None: what is recorded, at the first start 1, on
-    a cluster some dozens; a number must be the recorded one.
+    each later start. `shards` None: what is recorded, at the first start 1, on a cluster some dozens; a number must be
+    the recorded one. `wait`: replicas that must have each write. Without `records` nothing is written, to look only.
 
     Raises:
         WrongInput: the server is not fit, or the namespace was made for something else.
@@ -320,29 +283,21 @@ def open_store(
         raise WrongInput(f"namespace {namespace!r}: expected a name without braces")
     facts = check_server(url, options)
     wanted = {"format": KEYS_FORMAT, "fold": str(FORMAT[0]), **identity}
-    first_shards = shards or (CLUSTER_SHARDS if facts.clustered else 1)
     with (
         translated(facts.where, starting=True),
         closing(connect(url, clustered=facts.clustered, retries=READ_RETRIES, options=options)) as client,
     ):
-        recorded = _recorded(client, f"{namespace}:meta", wanted | {"shards": str(first_shards)}, adopt=adopt)
-    _compare(recorded, wanted | ({"shards": str(shards)} if shards else {}), namespace, facts.where)
-    return RedisStore(url, namespace, shards=int(recorded["shards"]), clustered=facts.clustered, options=options)
-
-
-def _recorded(client: Client, key: str, meta: dict[str, str], *, adopt: bool) -> dict[str, str]:
-    """What is recorded, after recording what was not; workers that start together record the same."""
-    for name, value in meta.items():
-        fixed = name in ("format", "fold", "shards") or not adopt
-        client.execute_command("HSETNX" if fixed else "HSET", key, name, value)
-    return {name.decode(): value.decode() for name, value in client.execute_command("HGETALL", key).items()}
-
-
-def _compare(recorded: dict[str, str], wanted: dict[str, str], namespace: str, where: str) -> None:
-    wrong = [f"{name} {recorded[name]}, not {value}" for name, value in wanted.items() if recorded[name] != value]
-    if not wrong:
-        return
-    raise WrongInput(
-        f"namespace {namespace} in Redis at {where} was made for {'; '.join(wrong)}."
-        "\nSet another namespace (it is filled from the log), or run what this one was made by"
+        recorded = recorded_in(client, namespace)
+        meta = wanted | {SHARDS: str(shards or recorded.get(SHARDS, CLUSTER_SHARDS if facts.clustered else 1))}
+        compare(recorded, meta, namespace, facts.where)
+        if records:
+            meta = wanted | {SHARDS: record(client, namespace, meta, facts.where)[SHARDS]}
+    return RedisStore(
+        url,
+        namespace,
+        shards=int(meta[SHARDS]),
+        clustered=facts.clustered,
+        options=options,
+        wait=wait,
+        meta=meta if records else None,
     )

@@ -1,19 +1,25 @@
-"""Connecting to Redis: clients, what a server must be, and its exceptions in our words.
+"""Connecting to Redis: clients, and its exceptions in our words.
 
-A server that was restarted may have lost writes, so a connection to another `run_id` than before is a `Doubt`.
+A server that was restarted or replaced may have lost writes, so a connection to another one than before is a `Doubt`.
 No message of this module holds a password.
 """
 
+# mypy: disable-error-code="no-untyped-call"
+# redis-py has annotations in part only.
+
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any, Protocol, cast
-from urllib.parse import urlsplit
 
-from msgspec import Struct
-from redis import Redis, RedisCluster, exceptions
+from redis import Redis, RedisCluster, Sentinel, exceptions
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
+from redis.cluster import ClusterNode
+from redis.connection import parse_url
 from redis.retry import Retry
+from redis.sentinel import SentinelConnectionPool
 
+from projector.adapters.redis_packing import WidePacker
+from projector.adapters.redis_place import FORMS, Place, place_at
 from projector.errors import Doubt, ProjectorError, Unavailable, WrongInput
 
 
@@ -26,30 +32,14 @@ class Client(Protocol):
     def close(self) -> None: ...
 
 
-VERSION_LEAST = (7, 0)
-"""Scripts that a server refuses as a whole when it is out of memory came with 7.0."""
-
 TIMEOUT_S = 2.0
 HEALTH_CHECK_S = 30
 """A connection idle for longer is pinged before it is used."""
 READ_RETRIES = 3
 
 
-class ServerFacts(Struct, frozen=True):
-    """What `check_server` found."""
-
-    where: str
-    version: str
-    clustered: bool
-    maxmemory: int
-    """Bytes, 0 without a limit."""
-    used_memory: int
-    append_only: bool
-    """Writes are in a file within a second or so; without it a restart loses what came since the last dump."""
-
-
 class RunIds:
-    """The run ids of the servers that this life has talked to."""
+    """The servers that this life has talked to, by what changes with each restart and each failover."""
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
@@ -61,16 +51,6 @@ class RunIds:
     def check(self, server: str, run_id: str) -> None:
         if self._known.setdefault(server, run_id) != run_id:
             raise Doubt("Redis was restarted or replaced, and may have lost writes")
-
-
-def place_of(url: str) -> str:
-    """Host, port and database of a Redis URL, fit to be shown."""
-    parts = urlsplit(url)
-    try:
-        port = parts.port or 6379
-    except ValueError:
-        return "redis_url"
-    return parts.path if parts.scheme == "unix" else f"{parts.hostname or 'localhost'}:{port}{parts.path.rstrip('/')}"
 
 
 def connect(
@@ -91,18 +71,64 @@ def connect(
         **{name: _checked(name, value) for name, value in (options or {}).items()},
         "retry": Retry(backoff, retries),
     }
+    login = {name: settings.pop(f"sentinel_{name}", None) for name in ("username", "password")}
     try:
+        place = place_at(url)
         if clustered:
-            return cast("Client", RedisCluster.from_url(url, **settings, redis_connect_func=_cluster_hook(run_ids)))
-        client = Redis.from_url(url, **settings, redis_connect_func=_hook(run_ids))
-        client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)  # Judges the options.
+            return _cluster_client(place, settings, run_ids)
+        client = _watched_client(place, settings, login) if place.service else Redis.from_url(place.urls[0], **settings)
+        pool = client.connection_pool
+        pool.connection_kwargs["redis_connect_func"] = _hook(run_ids)
+        pool.connection_kwargs["command_packer"] = WidePacker()  # A cluster's client does not take one.
+        pool.connection_class(**pool.connection_kwargs)  # Judges the options.
         return cast("Client", client)
     except (ValueError, TypeError) as error:
         # Not quoted: what redis-py says of a broken URL can hold a part of a password.
         raise WrongInput(
-            "redis_url or a redis_… setting is not valid: expected redis://[user:password@]host:port/database,"
-            " rediss://… or unix://…, and options of redis-py"
+            f"redis_url or a redis_… setting is not valid: expected {FORMS}; and options of redis-py"
         ) from error
+
+
+def _cluster_client(place: Place, settings: dict[str, Any], run_ids: RunIds | None) -> Client:
+    others = [parse_url(one) for one in place.urls[1:]]
+    nodes = [ClusterNode(other["host"], other["port"]) for other in others]
+    hook = _cluster_hook(run_ids)
+    return cast(
+        "Client", RedisCluster.from_url(place.urls[0], startup_nodes=nodes, **settings, redis_connect_func=hook)
+    )
+
+
+class _Watched(Redis):
+    """A client of the master that Sentinels name; ends its connections to them too."""
+
+    def close(self) -> None:
+        super().close()
+        cast("SentinelConnectionPool", self.connection_pool).sentinel_manager.close()
+
+
+def _watched_client(place: Place, settings: Mapping[str, Any], login: Mapping[str, Any]) -> Redis:
+    """Asks the Sentinels for the master whenever it connects."""
+    assert place.service is not None
+    told = [parse_url(url) for url in place.urls]
+    of_master = {name: value for name, value in told[0].items() if name not in ("host", "port", "connection_class")}
+    tls = {"ssl": "connection_class" in told[0]}
+    shared = {name: value for name, value in settings.items() if name.startswith(("socket_", "ssl_"))}
+    sentinels = Sentinel(
+        [(one["host"], one["port"]) for one in told],
+        # Of several the next is asked where one does not answer.
+        sentinel_kwargs={**shared, **tls, **login, "protocol": 2, "retry": Retry(NoBackoff(), 0)},
+    )
+    client = sentinels.master_for(place.service, redis_class=_Watched, **{**settings, **of_master, **tls})
+    return cast("Redis", client)
+
+
+def begin_anew(client: Client) -> None:
+    """Leave all connections, so that each is checked again when it is made, and learn again which node has what."""
+    if isinstance(client, RedisCluster):
+        client.nodes_manager.initialize()
+        client.disconnect_connection_pools()
+    else:
+        cast("Redis", client).connection_pool.disconnect()
 
 
 def wrong_options(options: Mapping[str, Any]) -> list[str]:
@@ -139,6 +165,8 @@ def _checked(name: str, value: Any) -> Any:
 _OPTIONS: dict[str, type] = {
     "username": str,
     "password": str,
+    "sentinel_username": str,
+    "sentinel_password": str,
     "client_name": str,
     "socket_timeout": float,
     "socket_connect_timeout": float,
@@ -168,8 +196,12 @@ def _hook(run_ids: RunIds | None) -> Callable[[Any], None]:
     def connected(connection: Any) -> None:
         connection.on_connect()
         if run_ids is not None:
+            told = _told(connection)
+            if told.get("role", "master") != "master":  # A read would show what it was when it fell behind.
+                master = f"{told.get('master_host')}:{told.get('master_port')}"
+                raise exceptions.ConnectionError(f"it is a replica of {master}, and takes no writes")
             # One name for whatever answers: after a failover the same address may lead to another server, and back.
-            _check_run_id(connection, "the server", run_ids)
+            _check_run_id(connection, "the server", told, run_ids)
 
     return connected
 
@@ -177,61 +209,25 @@ def _hook(run_ids: RunIds | None) -> Callable[[Any], None]:
 def _cluster_hook(run_ids: RunIds | None) -> Callable[[Any], None]:
     def connected(connection: Any) -> None:  # The cluster client has greeted the node before it calls this.
         if run_ids is not None:
-            _check_run_id(connection, f"{connection.host}:{connection.port}", run_ids)
+            _check_run_id(connection, f"{connection.host}:{connection.port}", _told(connection), run_ids)
 
     return connected
 
 
-def _check_run_id(connection: Any, server: str, run_ids: RunIds) -> None:
-    connection.send_command("INFO", "server", check_health=False)
-    told = connection.read_response(disable_decoding=True)
-    lines = told.decode().splitlines()
-    run_id = next((line.partition(":")[2] for line in lines if line.startswith("run_id:")), "")
+def _told(connection: Any) -> dict[str, str]:
+    """What a server says of itself and of whom it follows."""
+    connection.send_command("INFO", "server", "replication", check_health=False)
+    lines = connection.read_response(disable_decoding=True).decode().splitlines()
+    return {name: value for name, _, value in (line.partition(":") for line in lines)}
+
+
+def _check_run_id(connection: Any, server: str, told: Mapping[str, str], run_ids: RunIds) -> None:
+    """The replication id tells of a master that followed another in between, and took over what that one had."""
     try:
-        run_ids.check(server, run_id)
+        run_ids.check(server, f"{told.get('run_id')} {told.get('master_replid')}")
     except Doubt:
         connection.disconnect()  # The pool would keep it as one that has been checked.
         raise
-
-
-def check_server(url: str, options: Mapping[str, Any] | None = None) -> ServerFacts:
-    """Look whether a server can keep state; changes nothing.
-
-    Raises:
-        WrongInput: it refuses us, is too old, or evicts keys.
-        Unavailable: it does not answer.
-    """
-    where = place_of(url)
-    with translated(where, starting=True), closing(connect(url, clustered=False, retries=0, options=options)) as client:
-        facts = _facts(client.info(), where)
-    if facts.clustered:
-        with (
-            translated(where, starting=True),
-            closing(connect(url, clustered=True, retries=0, options=options)) as nodes,
-        ):
-            for node, told in nodes.execute_command("INFO", target_nodes=RedisCluster.PRIMARIES).items():
-                _facts(told, node)
-    return facts
-
-
-def _facts(told: Mapping[str, Any], where: str) -> ServerFacts:
-    version = str(told.get("redis_version", "0"))
-    if tuple(int(part) for part in version.split(".")[:2]) < VERSION_LEAST:
-        raise WrongInput(f"Redis at {where} has version {version}, at least 7.0 is needed: update it")
-    policy = told.get("maxmemory_policy", "noeviction")
-    if policy != "noeviction":
-        raise WrongInput(
-            f"Redis at {where} has maxmemory-policy {policy}: an evicted key is a lost session."
-            "\nSet it: redis-cli CONFIG SET maxmemory-policy noeviction (and in its configuration file)"
-        )
-    return ServerFacts(
-        where=where,
-        version=version,
-        clustered=bool(told.get("cluster_enabled")),
-        maxmemory=int(told.get("maxmemory", 0)),
-        used_memory=int(told.get("used_memory", 0)),
-        append_only=bool(told.get("aof_enabled")),
-    )
 
 
 @contextmanager
@@ -257,10 +253,20 @@ def _in_our_words(error: Exception, where: str, *, starting: bool, writing: bool
                 f"Redis at {where} is at its maxmemory and takes no writes; nothing was written."
                 "\nRaise maxmemory, or set a shorter retention"
             )
+        case exceptions.MovedError() | exceptions.ReadOnlyError():
+            return Doubt(
+                f"Redis at {where} has given what is written to another server, which may lack writes; nothing was"
+                f" written: {error}"
+            )
+        case exceptions.AskError() | exceptions.TryAgainError() | exceptions.ClusterDownError():
+            return Unavailable(
+                f"the Redis Cluster at {where} is moving what is asked for, or has lost a node; nothing was written:"
+                f" {error}"
+            )
         case exceptions.ResponseError() if str(error).startswith(("MISCONF", "NOREPLICAS")):
             return Unavailable(f"Redis at {where} takes no writes, nothing was written: {error}")
     if writing:
         return Doubt(f"Redis at {where} gave no answer to a write: {error}")
-    if isinstance(error, exceptions.ResponseError) and not isinstance(error, exceptions.ClusterError):
+    if isinstance(error, exceptions.ResponseError):
         return refused(f"Redis at {where} refused: {error}")
     return Unavailable(f"Redis at {where} does not answer: {error}\nCheck that it runs and that redis_url names it")

@@ -1,8 +1,9 @@
 """`projector replay`: files or a topic, through the embedded store, to sessions."""
 
+import gc
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,11 +13,12 @@ import typer
 from projector import exits, logs
 from projector.adapters.embedded import EmbeddedStore
 from projector.adapters.file import BATCH_LINES_MAX, FileSource
-from projector.adapters.file_output import STDOUT, Output, ReplayPublisher, check_outputs
+from projector.adapters.file_output import STDOUT, Output, Rejects, RejectsFile, ReplayPublisher, check_outputs
 from projector.adapters.kafka import TopicReader
 from projector.cli import options
 from projector.cli.progress import progress
 from projector.config import Config, load
+from projector.crew import Crew
 from projector.dates import parse_time
 from projector.errors import WrongInput
 from projector.ledger import Ledger, total
@@ -44,6 +46,9 @@ def replay(
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="With --from-topic: begin at the first record of this time.")
     ] = None,
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Processes that fold files; what comes out is the same.")
+    ] = 1,
     config: options.ConfigFile = None,
     input_topic: options.InputTopic = None,
     kafka_bootstrap_servers: options.Brokers = None,
@@ -56,32 +61,26 @@ def replay(
     \b
     projector replay events.jsonl.gz --output sessions.jsonl --ledger ledger.json
     zcat events.jsonl.gz | projector replay - --as-of 2025-06-12T10:10:00Z
+    projector replay january.jsonl.zst february.jsonl.zst --workers 4 --output sessions.jsonl
     projector replay --from-topic --since 2025-06-01T00:00:00Z --rejects rejects.jsonl
     """
     settings = load(config, {"input_topic": input_topic, "kafka_bootstrap_servers": kafka_bootstrap_servers})
     logs.set_up(settings)
     moment, files = _moment(as_of, "--as-of"), inputs or []
     _check_usage(files, from_topic=from_topic, since=since)
+    _check_workers(workers, from_topic=from_topic, every_change=every_change)
     check_outputs([str(name) for name in (output, rejects, ledger) if name is not None], inputs=files)
     source = _source(settings, files, from_topic=from_topic, since=_moment(since, "--since"), by_record=every_change)
-    with ExitStack() as outputs:
-        out = outputs.enter_context(Output(str(output or STDOUT), inputs=files))
-        refused = outputs.enter_context(Output(str(rejects), inputs=files)) if rejects else None
-        book = outputs.enter_context(Output(str(ledger), inputs=files)) if ledger else None
-        run = Replay(
-            source=source,
-            store=EmbeddedStore(lend=True),
-            publisher=ReplayPublisher(
-                settings.rules(),
-                topic_of=_topic_of(source),
-                changes=out if every_change else None,
-                rejects=refused,
-                is_private=settings.privacy().is_on,
-            ),
-            rules=settings.rules(),
-            places=settings.places(),
-            started_at=time.time_ns() // 1_000_000,
-        )
+    with ExitStack() as opened:
+        out = opened.enter_context(Output(str(output or STDOUT), inputs=files))
+        refused = opened.enter_context(Output(str(rejects), inputs=files)) if rejects else None
+        book = opened.enter_context(Output(str(ledger), inputs=files)) if ledger else None
+        sink = RejectsFile(refused) if refused else None
+        if isinstance(source, FileSource) and workers > 1:
+            run: Crew | Replay = opened.enter_context(_crew(settings, source, workers, sink))
+        else:
+            run = _alone(settings, source, out if every_change else None, sink)
+        opened.enter_context(_collected_rarely())
         with progress(source.progress) as advance:
             run.run(as_of=moment, on_progress=advance)
         if not every_change:
@@ -91,6 +90,52 @@ def replay(
             book.write(msgspec.json.encode(_ledger(run.ledgers(), source)) + b"\n")
     _tell(run.ledgers())
     _tell_damage(source)
+
+
+def _alone(
+    settings: Config, source: FileSource | TopicReader, changes: Output | None, rejects: Rejects | None
+) -> Replay:
+    return Replay(
+        source=source,
+        store=EmbeddedStore(lend=True, short_ids=changes is not None),
+        publisher=ReplayPublisher(
+            settings.rules(),
+            topic_of=_topic_of(source),
+            changes=changes,
+            rejects=rejects,
+            is_private=settings.privacy().is_on,
+        ),
+        rules=settings.rules(),
+        places=settings.places(),
+        started_at=time.time_ns() // 1_000_000,
+        publishes=changes is not None,
+    )
+
+
+def _crew(settings: Config, source: FileSource, workers: int, rejects: Rejects | None) -> Crew:
+    return Crew(
+        source=source,
+        workers=workers,
+        rejects=rejects,
+        rules=settings.rules(),
+        places=settings.places(),
+        started_at=time.time_ns() // 1_000_000,
+        is_private=settings.privacy().is_on,
+    )
+
+
+@contextmanager
+def _collected_rarely() -> Iterator[None]:
+    """What is folded has no cycles; at its default the collector looks through all tracks again and again."""
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def _moment(text: str | None, flag: str) -> int | None:
@@ -109,6 +154,13 @@ def _check_usage(files: list[str], *, from_topic: bool, since: str | None) -> No
         raise WrongInput("files and --from-topic are both named: one of them is to be replayed, leave out the other")
     if since is not None and not from_topic:
         raise WrongInput("--since goes with --from-topic: lines of files have no timestamps to begin at")
+
+
+def _check_workers(workers: int, *, from_topic: bool, every_change: bool) -> None:
+    if workers > 1 and from_topic:
+        raise WrongInput("--workers is for files; a topic is read by one: leave it out")
+    if workers > 1 and every_change:
+        raise WrongInput("--workers and --every-change are both named: changes come one after the other, leave out one")
 
 
 def _source(
@@ -130,7 +182,8 @@ def _topic_of(source: FileSource | TopicReader) -> Callable[[Any], str]:
 
 def _entry(ledger: Ledger) -> dict[str, Any]:
     names = ("read", "folded", "duplicates", "redelivered", "rejected", "tombstones", "clamped")
-    return {name: getattr(ledger, name) for name in names}
+    entry = {name: getattr(ledger, name) for name in names}
+    return entry | {"rejected": dict(sorted(ledger.rejected.items()))}
 
 
 def _ledger(ledgers: dict[Partition, Ledger], source: FileSource | TopicReader) -> dict[str, Any]:

@@ -49,6 +49,6 @@ def run(
     }
     settings = load(config, {name: None if value is None else str(value) for name, value in flags.items()})
     logs.set_up(settings)
-    from projector.service import Supervisor  # noqa: PLC0415  (the clients take 0.2 s that other commands need not wait)
+    from projector.supervisor import Supervisor  # noqa: PLC0415  (the clients take 0.2 s that other commands need not wait)
 
     raise typer.Exit(Supervisor(settings, until_end=until_end).run())

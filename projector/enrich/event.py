@@ -42,7 +42,7 @@ def enrich(event: Event, rules: Rules, places: Places | None) -> bool:
         page = payload.page
         if page is not None:
             _addresses(payload, page, rules)
-        if rules.referrers and (payload.referrer is not None or payload.referrer_url is not None):
+        if (payload.referrer is not None or payload.referrer_url is not None) and rules.referrers:
             payload.referrer = complete_referrer(payload.referrer, payload.referrer_url, page)
         if not _visitor(event, payload, rules, places):
             return False
@@ -69,6 +69,8 @@ def _addresses(payload: WebEvent | AppEvent, page: Page, rules: Rules) -> None:
 
 def _visitor(event: Event, payload: WebEvent | AppEvent, rules: Rules, places: Places | None) -> bool:
     """Browser, device, place and organisation where the event gives none; False for a bot that is to be dropped."""
+    if places is None and payload.browser is not None and payload.device is not None and not rules.drop_bots:
+        return True
     agent, ip = payload.user_agent_string, payload.ip_address
     browser = device = geolocation = organization = None
     if agent and rules.agents and (payload.browser is None or payload.device is None or rules.drop_bots):

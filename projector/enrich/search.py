@@ -7,10 +7,8 @@ from projector.enrich.url import REMEMBERED_LENGTH_MAX, REMEMBERED_MAX, form_pai
 from projector.models import Page
 
 
-def may_name_terms(page: Page | None, parameters: tuple[str, ...]) -> bool:
+def may_name_terms(page: Page, parameters: tuple[str, ...]) -> bool:
     """False for most pages, by a look at the address alone; only then need its query not be parsed."""
-    if page is None:
-        return False
     query = page.query_string if page.query_string is not None else page.url
     return query is not None and _looks_like_one_of(parameters).search(query) is not None
 

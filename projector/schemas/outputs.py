@@ -146,7 +146,10 @@ def _snapshot_headers() -> Schema:
         **_cloud_event(CE_TYPE),
         "ce_time": {**TIME, "description": "The last activity, or the end where that is later."},
     }
-    return _headers("Beside a snapshot.", required, {})
+    left_out = text(
+        "The members that the session has and this snapshot has not, with commas: it was larger than the topic takes."
+    )
+    return _headers("Beside a snapshot.", required, {"projector.left-out": left_out})
 
 
 def _tombstone_headers() -> Schema:
@@ -172,6 +175,9 @@ def _reject_headers() -> Schema:
             "projector.reject.timestamp": text("Of the record, ms since the epoch.", pattern=WHOLE),
             "projector.reject.truncated": text(
                 "The value's size in bytes, where it was cut at 64 KiB or left out.", pattern=WHOLE
+            ),
+            "projector.reject.left-out": text(
+                "What of `headers`, `key` and `value` is missing, with commas: the topic takes no more."
             ),
         },
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import ANY
 
-from projector.ports import Saved, Store, Token, Write
+from projector.ports import Saved, Store, Stored, Token, Write
 from projector.route import TrackKey, named_track
 from projector.session import new_session
 from projector.track import Due, Track
@@ -17,6 +18,11 @@ def track(key: TrackKey, applied: int = 1) -> Track:
     return Track({0: applied}, 0, [new_session(key[2:])])
 
 
+def as_stored(token: Token, held: Track) -> Stored:
+    """To be compared with what a store gives; how many bytes it takes there is the store's own."""
+    return Stored(token, held, ANY)
+
+
 def saved(store: Store, *tracks: tuple[TrackKey, Token | None, Track | None], **rest: Any) -> Saved:
     """Makes a write that is accepted, of a worker that owns no partition unless `expected` says so."""
     result = store.save(0, Write(rest.pop("expected", {}), tracks=list(tracks), **rest))
@@ -26,13 +32,13 @@ def saved(store: Store, *tracks: tuple[TrackKey, Token | None, Track | None], **
 
 def put(store: Store, key: TrackKey, applied: int = 1, **rest: Any) -> Token:
     """Writes a track whatever is stored of it, and gives its token."""
-    stored = store.load([key])[key]
-    return saved(store, (key, stored.token if stored else None, track(key, applied)), **rest).tokens[key]
+    before = store.load([key])[key]
+    return saved(store, (key, before.token if before else None, track(key, applied)), **rest).tokens[key]
 
 
 def applied_of(store: Store, key: TrackKey) -> int | None:
-    stored = store.load([key])[key]
-    return None if stored is None else stored.track.applied[0]
+    there = store.load([key])[key]
+    return None if there is None else there.track.applied[0]
 
 
 def due_of(store: Store, *partitions: int, before: int = NOW * 2) -> dict[TrackKey, Due]:

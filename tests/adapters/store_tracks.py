@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from projector.ports import NO_CLOCK, Conflict, Overtaken, Position, Saved, Store, Stored, Write
+from projector.ports import NO_CLOCK, Conflict, Overtaken, Position, Saved, Store, Write
 from projector.route import named_track
 from projector.track import Due
-from tests.adapters.store_calls import NOW, A, B, C, applied_of, due_of, notes_of, put, saved, track
+from tests.adapters.store_calls import NOW, A, B, C, applied_of, as_stored, due_of, notes_of, put, saved, track
 
 
 class PositionContract:
@@ -76,7 +76,7 @@ class TrackContract:
     def test_a_saved_track_is_loaded_as_it_was(self, store: Store) -> None:
         token = put(store, A, 7)
 
-        assert store.load([A, B]) == {A: Stored(token, track(A, 7)), B: None}
+        assert store.load([A, B]) == {A: as_stored(token, track(A, 7)), B: None}
 
     def test_every_write_of_a_track_has_a_new_token(self, store: Store) -> None:
         tokens = [put(store, A) for _ in range(5)]
@@ -97,7 +97,7 @@ class TrackContract:
 
         result = store.save(0, write)
 
-        assert result == Conflict({A: Stored(new, track(A, 2))})
+        assert result == Conflict({A: as_stored(new, track(A, 2))})
         assert store.positions() == [{}]
         assert applied_of(store, A) == 2
         assert applied_of(store, B) is None
@@ -106,7 +106,7 @@ class TrackContract:
     def test_a_track_believed_new_that_is_there_refuses_the_write(self, store: Store) -> None:
         token = put(store, A, 1)
 
-        assert store.save(0, Write({}, tracks=[(A, None, track(A, 2))])) == Conflict({A: Stored(token, track(A, 1))})
+        assert store.save(0, Write({}, tracks=[(A, None, track(A, 2))])) == Conflict({A: as_stored(token, track(A, 1))})
 
     @pytest.mark.parametrize("is_written", [True, False])
     def test_a_track_believed_there_that_is_gone_refuses_the_write(self, store: Store, *, is_written: bool) -> None:
@@ -129,7 +129,7 @@ class TrackContract:
         token = put(store, A, 1)
 
         assert saved(store, (A, token, None), (B, None, None)).tokens == {}
-        assert store.load([A, B]) == {A: Stored(token, track(A, 1)), B: None}
+        assert store.load([A, B]) == {A: as_stored(token, track(A, 1)), B: None}
 
     def test_after_a_conflict_what_it_gave_can_be_folded_and_saved(self, store: Store) -> None:
         old = put(store, A, 1)
@@ -169,7 +169,7 @@ class TrackContract:
         key = named_track(name)
         token = put(store, key, due=[(key, None, Due(0, NOW))], notes=[(0, key)])
 
-        assert store.load([key]) == {key: Stored(token, track(key))}
+        assert store.load([key]) == {key: as_stored(token, track(key))}
         assert due_of(store, 0) == {key: Due(0, NOW)}
         assert notes_of(store, 0) == {key: 0}
 

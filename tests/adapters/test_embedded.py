@@ -7,7 +7,8 @@ import pytest
 from projector.adapters.embedded import EmbeddedStore
 from projector.ports import Saved, Write
 from projector.route import named_track
-from tests.adapters.store_calls import A, put, saved, track
+from projector.track import Due, decode_track
+from tests.adapters.store_calls import A, B, put, saved, track
 from tests.adapters.store_contract import OwnershipContract, StoreContract
 
 if TYPE_CHECKING:
@@ -107,3 +108,31 @@ def test_a_swept_track_is_not_found_on_disk() -> None:
 
     assert isinstance(result, Saved)
     assert dict(store.sessions()) == {}
+
+
+@pytest.mark.parametrize("memory_tracks_max", [0, 100])
+def test_tracks_that_are_handed_over_are_gone_here_and_call_there(memory_tracks_max: int) -> None:
+    here, there = (EmbeddedStore(memory_tracks_max=memory_tracks_max) for _ in range(2))
+    put(here, A, 3)
+    put(here, B)
+
+    handed = here.hand_over([A, named_track("nobody")])
+    there.take_over([(key, decode_track(record), Due(0, 50)) for key, record in handed])
+
+    assert [key for key, _ in handed] == [A]
+    assert (here.all_keys(), here.load([A])) == ([B], {A: None})
+    taken = there.load([A])[A]
+    assert taken is not None
+    assert taken.track.applied == {0: 3}
+    called = there.save(0, Write({}, clocks={0: 51}))
+    assert isinstance(called, Saved)
+    assert called.due == {A: Due(0, 50)}
+
+
+def test_without_short_ids_nobody_gets_one() -> None:
+    store = EmbeddedStore(short_ids=False)
+
+    assert store.claim_short_ids([("s-1", None), ("s-2", "000001")], 6) == [None, None]
+    store.retire_short_ids([("s-2", "000001")])
+    store.release_short_ids([("s-2", "000001")])
+    assert store.short_ids_taken() == 0

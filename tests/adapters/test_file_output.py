@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from projector.adapters.file import FileSource, Line
-from projector.adapters.file_output import Output, ReplayPublisher
+from projector.adapters.file_output import Output, RejectsFile, ReplayPublisher
 from projector.decode import VALUE_BYTES_MAX, decode
 from projector.errors import Unavailable, WrongInput
 from projector.events import Event
@@ -39,7 +39,9 @@ def session() -> Session:
 
 def rejects_of(path: Path, *refused: Refused, **options: Any) -> list[dict[str, Any]]:
     """Publishes the rejects in one turn and gives what the file then holds."""
-    publisher = ReplayPublisher(RULES, topic_of=lambda _: "events.jsonl", rejects=Output(str(path)), **options)
+    publisher = ReplayPublisher(
+        RULES, topic_of=lambda _: "events.jsonl", rejects=RejectsFile(Output(str(path))), **options
+    )
     publisher.publish([], refused, {}, None)
     publisher.close()
     return [json.loads(line) for line in path.read_bytes().splitlines()]

@@ -9,7 +9,8 @@ import redis
 from projector.adapters.redis import RedisStore, open_store
 from projector.errors import Doubt, Unavailable
 from projector.ports import Overtaken, Position, Saved, Write
-from projector.track import Due
+from projector.session import new_session
+from projector.track import Due, Track, encode_track
 from tests.adapters.store_calls import NOW, A, B, applied_of, put, saved, track
 from tests.adapters.store_contract import OwnershipContract, StoreContract
 from tests.services.process import wait_for
@@ -83,7 +84,19 @@ def test_keys_are_named_as_the_design_says(store: RedisStore, client: Any) -> No
     assert client.hgetall("ns:meta") == {
         b"format": b"1", b"fold": b"1", b"shards": b"1", b"cluster_id": b"cluster-1", b"topic_id": b"topic-1",
     }  # fmt: skip
-    assert client.dbsize() == 7
+    assert client.dbsize() == 8
+
+
+def test_the_bytes_of_a_track_are_told_when_it_is_saved_and_loaded_as_they_were_before_compression(
+    store: RedisStore, client: Any
+) -> None:
+    large = Track({0: 1}, 0, [new_session("a" * 10_000)])
+
+    told = saved(store, (A, None, large), (B, None, None)).sizes
+
+    assert told == {A: len(encode_track(large))}
+    assert store.load([A])[A].size == told[A]  # type: ignore[union-attr]
+    assert client.strlen("ns:{0}:t:s:a") < 1_000
 
 
 def test_a_walk_through_all_tracks_keeps_to_the_namespace(server: RedisServer) -> None:

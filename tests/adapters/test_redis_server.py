@@ -9,7 +9,8 @@ import pytest
 import redis
 
 from projector.adapters.redis import open_store
-from projector.adapters.redis_server import check_server, place_of
+from projector.adapters.redis_check import check_server
+from projector.adapters.redis_place import place_of
 from projector.errors import ProjectorError, Unavailable, WrongInput
 from tests.adapters.store_calls import A, applied_of, put
 from tests.services.process import free_port
@@ -40,6 +41,9 @@ def refusal(kind: type[ProjectorError], url: str, namespace: str = "ns", **rest:
         ("rediss://host/", "host:6379"),
         ("unix://user:secret@/run/redis.sock?db=2", "/run/redis.sock"),
         ("redis://:sec/ret@host:port/0", "redis_url"),
+        ("redis://:secret@host,other:7001/", "host:6379,other:7001"),
+        ("redis+sentinel://user:secret@host,[::1]:7/service/5", "host:26379,[::1]:7/service/5"),
+        ("redis+sentinel://:secret@host:1/", "redis_url"),
     ],
 )
 def test_a_place_is_shown_without_its_password(url: str, place: str) -> None:
@@ -100,6 +104,12 @@ def test_a_url_that_is_none_is_wrong_input_and_not_repeated(url: str) -> None:
     assert "secret" not in said
 
 
+def test_several_servers_that_are_no_cluster_are_wrong_input(redis_url: str) -> None:
+    server = redis_url.removeprefix("redis://").partition("/")[0]
+
+    assert "no cluster: name one" in refusal(WrongInput, f"redis://{server},{server}/0")
+
+
 def test_an_option_that_is_none_is_wrong_input() -> None:
     assert "redis_" in refusal(WrongInput, "redis://127.0.0.1", options={"no_such_option": 1})
 
@@ -111,56 +121,3 @@ def test_a_database_that_is_not_there_is_wrong_input(redis_url: str) -> None:
 @pytest.mark.parametrize("namespace", ["", "a{b", "a}b"])
 def test_a_namespace_without_a_name_or_with_braces_is_wrong_input(namespace: str) -> None:
     assert "namespace" in refusal(WrongInput, "redis://127.0.0.1", namespace)
-
-
-def test_a_namespace_is_opened_again_by_those_it_was_made_for(
-    redis_url: str, unique_name: Callable[[str], str]
-) -> None:
-    namespace = unique_name("ns")
-    with closing(open_store(redis_url, namespace, identity=IDENTITY, shards=3)) as first:
-        assert first.shards == 3
-
-    with closing(open_store(redis_url, namespace, identity=IDENTITY)) as again:
-        assert again.shards == 3
-
-
-@pytest.mark.parametrize(
-    ("wrong", "said"),
-    [
-        ({"identity": IDENTITY | {"topic_id": "topic-2"}}, "topic_id topic-1, not topic-2"),
-        ({"shards": 2}, "shards 1, not 2"),
-    ],
-)
-def test_a_namespace_that_was_made_for_something_else_is_refused(
-    redis_url: str, unique_name: Callable[[str], str], wrong: dict[str, Any], said: str
-) -> None:
-    namespace = unique_name("ns")
-    open_store(redis_url, namespace, identity=IDENTITY).close()
-
-    refused = refusal(WrongInput, redis_url, namespace, **wrong)
-
-    assert said in refused
-    assert namespace in refused
-
-
-@pytest.mark.parametrize("name", ["format", "fold"])
-def test_a_namespace_of_another_version_is_refused(
-    redis_url: str, unique_name: Callable[[str], str], name: str
-) -> None:
-    namespace = unique_name("ns")
-    open_store(redis_url, namespace, identity=IDENTITY).close()
-    with redis.Redis.from_url(redis_url) as client:
-        client.hset(f"{namespace}:meta", name, "99")
-
-    assert f"{name} 99, not 1" in refusal(WrongInput, redis_url, namespace)
-
-
-def test_a_namespace_can_be_taken_over_by_an_explicit_step(redis_url: str, unique_name: Callable[[str], str]) -> None:
-    namespace = unique_name("ns")
-    open_store(redis_url, namespace, identity=IDENTITY).close()
-    new = IDENTITY | {"topic_id": "topic-2"}
-
-    open_store(redis_url, namespace, identity=new, adopt=True).close()
-
-    open_store(redis_url, namespace, identity=new).close()
-    refusal(WrongInput, redis_url, namespace)

@@ -37,20 +37,24 @@ class StoresAgree(RuleBasedStateMachine):
 
     url: str
     stores: dict[str, Store]
+    workers: list[RedisStore]
+    """The first only looks: asking for positions begins a new life. The others write in turn, one of them mostly."""
     tokens: dict[str, dict[TrackKey, list[Token]]]
 
     @initialize(memory_tracks_max=st.sampled_from([0, 2, 100]), shards=st.sampled_from([1, 2]))
     def open(self, memory_tracks_max: int, shards: int) -> None:
         namespace = f"agree-{uuid.uuid4().hex}"
+        self.workers = [RedisStore(self.url, namespace, shards=shards, clustered=False) for _ in range(3)]
         self.stores = {
             "embedded": EmbeddedStore(memory_tracks_max=memory_tracks_max, shards=shards),
-            "redis": RedisStore(self.url, namespace, shards=shards, clustered=False),
+            "redis": self.workers[0],
         }
         self.tokens = {name: {} for name in self.stores}
         self.at: list[dict[int, int]] = [{} for _ in range(shards)]
 
     @rule(
         shard=st.integers(0, 1),
+        worker=st.sampled_from([1, 1, 1, 1, 2]),
         tracks=st.dictionaries(keys, st.tuples(st.sampled_from(LIKELY), st.none() | st.integers(1, 9))),
         positions=st.dictionaries(partitions, st.builds(Position, st.integers(0, 6), st.just(NO_CLOCK) | times)),
         wrong=st.sampled_from([0, 0, 0, 0, 1]),
@@ -61,7 +65,7 @@ class StoresAgree(RuleBasedStateMachine):
         sweep=st.lists(st.tuples(keys, st.sampled_from(LIKELY)), max_size=2),
         clocks=st.dictionaries(partitions, st.just(NO_CLOCK) | times),
     )
-    def save(self, shard: int, tracks: dict[TrackKey, Any], wrong: int, clocks: dict[int, int], **rest: Any) -> None:
+    def save(self, shard: int, worker: int, tracks: dict[TrackKey, Any], wrong: int, **rest: Any) -> None:
         store = self.stores["embedded"]
         shard %= store.shards
         mine = {key for key in KEYS if store.shard_of(key) == shard}
@@ -79,9 +83,9 @@ class StoresAgree(RuleBasedStateMachine):
                 clear_notes=[(p, k, self._known(name, k, age)) for p, k, age in rest["clear_notes"] if k in mine],
                 move_due=[(k, self._known(name, k, age), a, b) for k, age, a, b in rest["move_due"] if k in mine],
                 sweep=[(key, self._known(name, key, age)) for key, age in rest["sweep"] if key in mine],
-                clocks=clocks,
+                clocks=rest["clocks"],
             )
-            answers.append(self._save(name, shard, write))
+            answers.append(self._save(name, self.workers[worker] if name == "redis" else store, shard, write))
         assert answers[0] == answers[1]
 
     @rule(wanted=st.lists(st.sampled_from("abc"), max_size=4))
@@ -113,11 +117,11 @@ class StoresAgree(RuleBasedStateMachine):
         assert self.stores["embedded"].positions() == self.stores["redis"].positions()
 
     def teardown(self) -> None:
-        for store in getattr(self, "stores", {}).values():
+        for store in (*getattr(self, "stores", {}).values(), *getattr(self, "workers", ())):
             store.close()
 
-    def _save(self, name: str, shard: int, write: Write) -> Any:
-        answer = self.stores[name].save(shard, write)
+    def _save(self, name: str, store: Store, shard: int, write: Write) -> Any:
+        answer = store.save(shard, write)
         if isinstance(answer, Saved):
             for key, token in answer.tokens.items():
                 self.tokens[name].setdefault(key, []).append(token)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.bench.results import Numbers
     from tests.bench.world import World
 
-FILES = 4  # For workers: each file is a partition of its own.
+WORKERS = 2  # Processes that fold; the one that reads and hands out comes to them.
 
 
 def bench(world: World, options: Options) -> Result:
@@ -36,16 +36,10 @@ def bench(world: World, options: Options) -> Result:
         return _numbers(_run(list(words), home), idle, options.events)
 
     ways = {name: (lambda path=path: run(path)) for name, path in _packed(plain).items()}
-    if b"--workers" in subprocess.run(cli.command("replay", "--help"), check=True, capture_output=True).stdout:
-        parts = _parts(plain)
-        ways |= {
-            f"{FILES} files, {workers} workers": (lambda workers=workers: run("--workers", str(workers), *parts))
-            for workers in (1, 2)
-        }
+    ways[f"plain, {WORKERS} workers"] = lambda: run("--workers", str(WORKERS), plain)
     rows = in_rounds(options.rounds, ways)
-    ratios = {f"events/s a core, {row.name} to plain": ratio(row, rows[0], "events_per_core_s") for row in rows[1:3]}
-    if len(rows) == 5:
-        ratios["events/s, 2 workers to 1"] = ratio(rows[4], rows[3], "events_per_s")
+    ratios = {f"events/s a core, {row.name} to plain": ratio(row, rows[0], "events_per_core_s") for row in rows[1:]}
+    ratios[f"events/s, {WORKERS} workers to 1"] = ratio(rows[-1], rows[0], "events_per_s")
     return Result("replay", "files through the embedded store", rows, ratios)
 
 
@@ -63,19 +57,6 @@ def _packed(plain: Path) -> dict[str, Path]:
     with plain.open("rb") as source, squeezed.open("wb") as target:
         zstandard.ZstdCompressor(level=3).copy_stream(source, target)
     return {"plain": plain, "gz": packed, "zst": squeezed}
-
-
-def _parts(plain: Path) -> list[Path]:
-    """The log in several files, each session in one of them, as a partitioned topic has it."""
-    paths = [plain.with_suffix(f".{number}.jsonl") for number in range(FILES)]
-    at = len(b'{"eventType":"WebEvent","id":"00000000-0000-0000-0000-000000000000","createdDate":"')
-    files = [path.open("wb") for path in paths]
-    with plain.open("rb") as lines:
-        for line in lines:
-            files[hash(line[line.index(b'"session"', at) :][17:53]) % FILES].write(line)
-    for file in files:
-        file.close()
-    return paths
 
 
 def _empty(home: Path) -> Path:

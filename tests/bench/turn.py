@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from projector.adapters.kafka import KafkaPublisher, KafkaSource
+from projector.cache import CacheBounds
 from projector.life import Start
 from projector.service import WallClock, check, kafka_settings, store
 from projector.worker import Worker
@@ -28,18 +29,19 @@ STEPS = {
     "projector.reading:route": "read: route",
     "projector.drafting:Drafting.draft": "draft: the rest",
     "projector.adapters.redis:RedisStore.load": "draft: load",
-    "projector.adapters.redis:decode_track": "draft: decode tracks",
+    "projector.adapters.redis_records:Records.unpack": "draft: unpack tracks",
     "projector.drafting:fold": "draft: fold, the rest",
     "projector.track:evolve": "draft: evolve",
     "projector.drafting:settle": "draft: settle",
-    "projector.drafting:fold_visits": "draft: fold visits",
+    "projector.crossing:fold_visits": "draft: fold visits",
+    "projector.drafting:next_due": "draft: next deadline",
     "projector.adapters.redis:RedisStore.claim_short_ids": "draft: claim short ids",
     "projector.saving:Saving.save": "save: the rest",
-    "projector.saving:next_due": "save: next deadline",
     "projector.adapters.redis:RedisStore.save": "save: request and script",
-    "projector.adapters.redis:encode_track": "save: encode tracks",
+    "projector.adapters.redis_records:encode_track": "save: encode tracks",
+    "projector.adapters.redis_records:Records.pack": "save: compress tracks",
     "projector.turn:Turn.run": "turn: the rest",
-    "projector.turn:revision_of": "turn: revisions",
+    "projector.telling:revision_of": "turn: revisions",
     "projector.adapters.redis:RedisStore.release_short_ids": "turn: release short ids",
     "projector.adapters.kafka.publisher:KafkaPublisher.publish": "publish: the rest",
     "projector.adapters.kafka.writing:packed": "publish: pack records",
@@ -81,7 +83,13 @@ def _work(pipeline: Pipeline, events: int) -> Numbers:
     tracks = store(config, check(config))
     worker = Worker(
         Wiring(
-            source, tracks, publisher, WallClock(), rules, Start(config.start, config.on_gap), config.cache_tracks_max
+            source,
+            tracks,
+            publisher,
+            WallClock(),
+            rules,
+            Start(config.start, config.on_gap),
+            CacheBounds(config.cache_tracks_max, config.cache_mb_max * 1_000_000),
         )
     )
     interval = sys.getswitchinterval()

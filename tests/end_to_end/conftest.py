@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def new_pipeline(
-    kafka: Topics, redis_url: str, unique_name: Callable[[str], str], tmp_path: Path
+    kafka: Topics, redis_url: str, delivery: str, unique_name: Callable[[str], str], tmp_path: Path
 ) -> Callable[..., Pipeline]:
     """Makes a pipeline with topics that are empty, and these settings beside those that lead there."""
     from tests.end_to_end.pipeline import Pipeline
@@ -28,6 +28,7 @@ def new_pipeline(
         own = {
             "kafka_bootstrap_servers": kafka.bootstrap,
             "redis_url": redis_url,
+            "delivery": delivery,
             "input_topic": unique_name("in"),
             "output_topic": unique_name("out"),
             "rejects_topic": unique_name("rejects"),

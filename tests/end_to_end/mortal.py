@@ -2,7 +2,8 @@
 
 The environment says at which steps, in order (`MORTAL_STEPS`, with commas), the how manieth time in a life
 (`MORTAL_COUNT`), and who is killed (`MORTAL_KILLS`: the `worker`, which its supervisor starts again, or the whole
-`service`). Law: one dies at each step once, by SIGKILL; just before, a file of the step's number is made in `MORTAL_MARKS`.
+`service`; `nobody`: the worker hangs there for ever; `pause`: it stands still until it is told to go on). Law: one dies
+at each step once, by SIGKILL; just before, a file of the step's number is made in `MORTAL_MARKS`, with its pid.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -15,6 +16,7 @@ import signal
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaProducer
@@ -73,7 +75,13 @@ class Fuse:
 
     def _die(self, number: int) -> None:
         with suppress(FileExistsError):  # Then another worker was a moment faster.
-            os.close(os.open(self._marks / str(number), os.O_CREAT | os.O_EXCL))
+            with (self._marks / str(number)).open("x") as mark:
+                mark.write(str(os.getpid()))
+            if self._kills == "pause":
+                os.kill(os.getpid(), signal.SIGSTOP)
+                return
+            if self._kills == "nobody":
+                Event().wait()
             if self._kills == "service":
                 os.kill(os.getppid(), signal.SIGKILL)
             os.kill(os.getpid(), signal.SIGKILL)
@@ -87,6 +95,13 @@ class MortalSource(KafkaSource):
         batch = super().poll()
         fuse.begin_turn(idle=not batch.records)
         return batch
+
+    def commit(self, *arguments: Any) -> None:
+        """Of delivery at least once: when all that was published is there. Nothing is between these two steps then."""
+        fuse.step("offsets")
+        fuse.step("commit")
+        super().commit(*arguments)
+        fuse.step("committed")
 
 
 class MortalStore(RedisStore):
@@ -130,8 +145,8 @@ class MortalProducer(KafkaProducer):
         fuse.step("committed")
 
 
-def store(config: Any, identity: Mapping[str, str]) -> RedisStore:
-    opened = _store(config, identity)
+def store(config: Any, identity: Mapping[str, str], **more: Any) -> RedisStore:
+    opened = _store(config, identity, **more)
     opened.__class__ = MortalStore
     return opened
 

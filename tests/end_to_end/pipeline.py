@@ -21,6 +21,7 @@ from projector.snapshot import snapshot_of
 from tests import cli
 from tests.end_to_end import kcat
 from tests.oracle.replay import Record, Result, fold
+from tests.oracle.settings import Settings
 from tests.services.process import Process
 from tests.services.topics import Topics
 
@@ -85,15 +86,25 @@ class Pipeline:
         """What the oracle makes of the input topic; the wall clock stands at now."""
         log = kcat.read(self._bootstrap, self.config.input_topic)
         records = [Record(one.topic, one.partition, one.offset, one.value, one.timestamp) for one in log]
-        return fold(records, as_of=time.time_ns() // 1_000_000, topics=[self.config.input_topic])
+        config = self.config
+        settings = Settings(timeout_web=config.timeout_web, timeout_app=config.timeout_app)
+        return fold(records, settings=settings, as_of=time.time_ns() // 1_000_000, topics=[config.input_topic])
 
     def published(self) -> list[kcat.Message]:
         """Everything in the snapshots topic, older snapshots too."""
         return kcat.read(self._bootstrap, self.config.output_topic)
 
     def newest(self) -> dict[str, kcat.Message]:
-        """By session id the last snapshot; without those that were withdrawn."""
-        return newest_of(self.published())
+        """By session id the newest snapshot; without those that were withdrawn."""
+        return newest_of(self.in_order(self.published()))
+
+    @property
+    def is_exactly_once(self) -> bool:
+        return self.config.delivery == "exactly-once"
+
+    def in_order(self, published: list[kcat.Message]) -> list[kcat.Message]:
+        """As its readers have to take it: as it stands; at least once an old one may come late, and the revision tells."""
+        return published if self.is_exactly_once else sorted(published, key=lambda message: message.revision)
 
     def wait_for(self, count: int) -> None:
         """Waits until so many snapshots have been published, tombstones included."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
 
+from projector.adapters.redis_check import check_server
+from projector.adapters.redis_server import connect
 from tests import cli
 
 if TYPE_CHECKING:
@@ -98,9 +100,9 @@ def test_equal_values_keep_equal_hashes_and_nothing_else_is_lost(tmp_path: Path)
 def dump(url: str, namespace: str) -> list[bytes]:
     """All that a namespace holds, as it was written; `DUMP` would compress it."""
     read = {b"string": "GET {}", b"hash": "HGETALL {}", b"zset": "ZRANGE {} 0 -1", b"set": "SMEMBERS {}"}
-    with redis.Redis.from_url(url) as client:
+    with closing(connect(url, clustered=check_server(url).clustered, retries=0)) as client:
         keys = list(client.scan_iter(match=f"{namespace}*"))
-        commands = [read[client.type(key)].split() for key in keys]
+        commands = [read[client.execute_command("TYPE", key)].split() for key in keys]
         held = [
             client.execute_command(*(key if word == "{}" else word for word in words))
             for key, words in zip(keys, commands, strict=True)

@@ -43,7 +43,12 @@ def _carry_out(options: argparse.Namespace) -> None:
 
 
 def _install() -> None:
-    """Where the environment names both services, a machine that can start none of its own will do."""
+    """Where the environment names both services, a machine that can start none of its own will do. Without the proxy
+    only the tests that ask for it fail, by the same line."""
+    try:
+        machine.build_toxiproxy()
+    except ServiceError as error:
+        print(error)
     try:
         machine.install()
     except ServiceError as error:

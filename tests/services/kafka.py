@@ -18,10 +18,16 @@ if TYPE_CHECKING:
 
 
 class Kafka:
-    """nodes[i] is a `Process`: kill, pause and resume a single one there; `start` brings back those that are down."""
+    """nodes[i] is a `Process`: kill, pause and resume a single one there; `start` brings back those that are down.
 
-    def __init__(self, home: Path, *, nodes: int = 1, ports: list[int] | None = None) -> None:
+    `proxied`: so many listeners more has each node, the n-th on `proxied_ports[n][i]`, and tells who comes in there to
+    find it on `proxy_ports[n][i]`, where nobody listens until something is put there (`Proxies.before`).
+    """
+
+    def __init__(self, home: Path, *, nodes: int = 1, ports: list[int] | None = None, proxied: int = 0) -> None:
         self.ports = ports or [free_port() for _ in range(nodes)]
+        self.proxied_ports = [[free_port() for _ in range(nodes)] for _ in range(proxied)]
+        self.proxy_ports = [[free_port() for _ in range(nodes)] for _ in range(proxied)]
         self._controller_ports = [free_port() for _ in range(nodes)]
         # Kafka's form of a UUID; the zero keeps it from beginning with a dash, which its tools take for an option.
         self._cluster_id = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
@@ -35,7 +41,7 @@ class Kafka:
     def bootstrap(self) -> str:
         return ",".join(f"127.0.0.1:{port}" for port in self.ports)
 
-    def start(self) -> None:
+    def start(self, *, timeout_s: float = 60.0) -> None:
         """Starts every node that is down and waits until all take clients."""
         down = [i for i, node in enumerate(self.nodes) if not node.is_alive()]
         for i in down:
@@ -44,7 +50,7 @@ class Kafka:
             self.nodes[i].start()
         for i in down:
             # A node opens its listener only when the controller has let it in.
-            self.nodes[i].wait_until(partial(listens, self.ports[i]))
+            self.nodes[i].wait_until(partial(listens, self.ports[i]), timeout_s=timeout_s)
 
     def stop(self) -> None:
         """Ends all nodes at once: one told to end when the others have gone would wait for a controller in vain."""
@@ -69,15 +75,22 @@ class Kafka:
 
     def _settings(self, home: Path, i: int) -> dict[str, object]:
         nodes, listener = len(self.ports), f"PLAINTEXT://127.0.0.1:{self.ports[i]}"
+        proxied, proxy = (
+            "".join(f",PROXIED{n}://127.0.0.1:{of_nodes[i]}" for n, of_nodes in enumerate(ports))
+            for ports in (self.proxied_ports, self.proxy_ports)
+        )
+        names = ["PLAINTEXT", "CONTROLLER", *(f"PROXIED{n}" for n in range(len(self.proxied_ports)))]
         return {
             "process.roles": "broker,controller",
             "node.id": i + 1,
             "controller.quorum.voters": ",".join(
                 f"{n + 1}@127.0.0.1:{port}" for n, port in enumerate(self._controller_ports)
             ),
-            "listeners": f"{listener},CONTROLLER://127.0.0.1:{self._controller_ports[i]}",
-            "advertised.listeners": listener,
+            "listeners": f"{listener}{proxied},CONTROLLER://127.0.0.1:{self._controller_ports[i]}",
+            "advertised.listeners": f"{listener}{proxy}",
+            "inter.broker.listener.name": "PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in names),
             "log.dirs": home / "data",
             "default.replication.factor": min(nodes, 3),
             "min.insync.replicas": 2 if nodes >= 3 else 1,

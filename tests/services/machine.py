@@ -1,4 +1,5 @@
-"""What of the servers this machine has, and getting what it lacks: with apt as root, jars by Maven, else from Docker.
+"""What of the servers this machine has, and getting what it lacks: with apt as root, jars by Maven, else from Docker;
+the proxy that breaks connections is built by Go.
 
 Law: what cannot be had is said in one line that names what to install.
 """
@@ -12,9 +13,14 @@ import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from tests.services.process import ContainerProcess, Process, ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".work"
@@ -22,6 +28,8 @@ POM = Path(__file__).with_name("pom.xml")
 LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
 JAVA_VERSION_MIN = 17  # Kafka 4 asks for it.
 REDIS_IMAGE = "redis:7.2-alpine"
+TOXIPROXY = "github.com/Shopify/toxiproxy/v2/cmd/server"
+TOXIPROXY_VERSION = "v2.12.0"
 # Of several packages the first that this machine's apt knows: systems differ in the Java that they carry.
 PACKAGES = {
     "java": ("openjdk-17-jre-headless", "openjdk-21-jre-headless", "default-jre-headless"),
@@ -111,6 +119,24 @@ def fetch_jars() -> None:
         copied.rename(jars())
 
 
+def toxiproxy() -> Path:
+    return WORK / "toxiproxy" / TOXIPROXY_VERSION / "server"
+
+
+def build_toxiproxy() -> None:
+    """Builds the proxy, all or nothing; raises ServiceError where there is no Go, or none that is new enough."""
+    if toxiproxy().exists():
+        return
+    if not has("go"):
+        raise ServiceError("for the proxy that breaks connections this machine lacks Go: install Go 1.23 or newer")
+    toxiproxy().parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=toxiproxy().parent) as scratch:
+        command = ["go", "install", f"{TOXIPROXY}@{TOXIPROXY_VERSION}"]
+        why = f"Go could not build Toxiproxy {TOXIPROXY_VERSION}"
+        _run(command, why=why, environment={"GOBIN": scratch, "GOFLAGS": "-mod=mod"})
+        (Path(scratch) / "server").rename(toxiproxy())
+
+
 def redis_process(name: str, options: list[str], home: Path) -> Process:
     """A Redis server with these options; from an image where there is no redis-server but Docker."""
     if has("redis-server"):
@@ -164,8 +190,8 @@ def _apt_knows(package: str) -> bool:
     return subprocess.run(["apt-cache", "show", package], check=False, capture_output=True).returncode == 0
 
 
-def _run(argv: list[str], *, why: str) -> None:
-    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+def _run(argv: list[str], *, why: str, environment: Mapping[str, str] = MappingProxyType({})) -> None:
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", **environment}
     done = subprocess.run(argv, check=False, capture_output=True, text=True, env=env)
     if done.returncode:
         lines = (done.stdout + done.stderr).strip().splitlines() or ["it said nothing"]

@@ -5,6 +5,7 @@ Law: it never evicts unless told to, and comes back on the port it had, with wha
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ from tests.services.process import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_WRITTEN_TO = "appendonlydir/*.incr.aof"  # There is one; it is renewed only when 64 MB have come together.
 
 
 class RedisServer:
@@ -76,6 +80,20 @@ class RedisServer:
         self.kill()
         shutil.rmtree(self._data)
         shutil.copytree(self._copy(name), self._data)
+        self.start()
+
+    def written(self) -> int:
+        """Bytes of the append-only file that it writes to now; 0 before there is one."""
+        return max((path.stat().st_size for path in self._data.glob(_WRITTEN_TO)), default=0)
+
+    def cut_back(self, written: int) -> None:
+        """As a server comes back that lost its last writes: killed, its file as long as it was then, started.
+
+        What is cut in the middle it leaves out by itself, a script's writes as a whole.
+        """
+        self.kill()
+        (file,) = self._data.glob(_WRITTEN_TO)
+        os.truncate(file, min(written, file.stat().st_size))
         self.start()
 
     def _copy(self, name: str) -> Path:

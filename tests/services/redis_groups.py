@@ -23,42 +23,58 @@ SLOTS = 16384
 # How long a server must be silent before the others act: short, so that a test of a failure does not wait long.
 SILENCE_MS = 2000
 READY_S = 30.0
-_CLUSTERED = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(SILENCE_MS))
+# By default a master waits five seconds for more replicas to come before it sends the first its data.
+_QUICK_REPLICAS = ("--repl-diskless-sync-delay", "0")
 
 
 class RedisCluster:
-    """Three masters without replicas, the slots shared out evenly; `masters[i]` may be killed, paused, rolled back."""
+    """Three masters, the slots shared out evenly; `masters[i]` may be killed, paused, rolled back.
 
-    def __init__(self, home: Path, *, masters: int = 3, **options: Any) -> None:
+    `replicas[i]`, if there are any, follows `masters[i]`, and takes its place when it has been silent for too long.
+    """
+
+    def __init__(
+        self, home: Path, *, masters: int = 3, replicas: int = 0, silence_ms: int = SILENCE_MS, **options: Any
+    ) -> None:
         # Between themselves they talk on these; the usual, 10,000 above, are ports of outgoing connections.
-        self._bus_ports = [free_port() for _ in range(masters)]
-        self.masters = [
-            RedisServer(home / f"node-{i + 1}", options=(*_CLUSTERED, "--cluster-port", str(bus_port)), **options)
+        self._bus_ports = [free_port() for _ in range(masters + replicas)]
+        shared = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(silence_ms), *_QUICK_REPLICAS)
+        self._servers = [
+            RedisServer(home / f"node-{i + 1}", options=(*shared, "--cluster-port", str(bus_port)), **options)
             for i, bus_port in enumerate(self._bus_ports)
         ]
+        self.masters, self.replicas = self._servers[:masters], self._servers[masters:]
 
     @property
     def url(self) -> str:
         """One of its servers: a cluster client finds the others from there."""
         return self.masters[0].url
 
+    @property
+    def store_url(self) -> str:
+        """As `redis_url` names it, with all masters: one of them may be down when a worker starts."""
+        return "redis://" + ",".join(f"127.0.0.1:{master.port}" for master in self.masters)
+
     def start(self) -> None:
-        for master in self.masters:
-            master.start()
+        for server in self._servers:
+            server.start()
         for i, master in enumerate(self.masters):
             first, after = SLOTS * i // len(self.masters), SLOTS * (i + 1) // len(self.masters)
             _say(master, "CLUSTER ADDSLOTSRANGE", first, after - 1)
-        for master in self.masters[1:]:
-            _say(master, "CLUSTER MEET", "127.0.0.1", self.masters[0].port, self._bus_ports[0])
-        _await(lambda: all(map(self._is_whole, self.masters)), "the Redis Cluster")
+        for server in self._servers[1:]:
+            _say(server, "CLUSTER MEET", "127.0.0.1", self.masters[0].port, self._bus_ports[0])
+        _await(lambda: all(map(self._is_whole, self._servers)), "the Redis Cluster")
+        for master, replica in zip(self.masters, self.replicas, strict=False):
+            _say(replica, "CLUSTER REPLICATE", _said(master.url, "CLUSTER MYID"))
+        _await(lambda: all(map(_is_in_step, self.replicas)), "the replicas of the Redis Cluster")
 
     def kill(self) -> None:
-        for master in self.masters:
-            master.kill()
+        for server in self._servers:
+            server.kill()
 
-    def _is_whole(self, master: RedisServer) -> bool:
-        known = _said(master.url, "CLUSTER INFO")
-        return known["cluster_state"] == "ok" and int(known["cluster_known_nodes"]) == len(self.masters)
+    def _is_whole(self, server: RedisServer) -> bool:
+        known = _said(server.url, "CLUSTER INFO")
+        return known["cluster_state"] == "ok" and int(known["cluster_known_nodes"]) == len(self._servers)
 
 
 class RedisSentinel:
@@ -66,11 +82,13 @@ class RedisSentinel:
 
     master_name = "projector"
 
-    def __init__(self, home: Path) -> None:
-        # By default a master waits five seconds for more replicas to come before it sends the first its data.
-        self.master = RedisServer(home / "master", options=("--repl-diskless-sync-delay", "0"))
-        self.replica = RedisServer(home / "replica", options=("--replicaof", "127.0.0.1", str(self.master.port)))
+    def __init__(self, home: Path, *, silence_ms: int = SILENCE_MS, password: str | None = None) -> None:
+        known = ("--masterauth", password) if password else ()
+        self.master = RedisServer(home / "master", options=(*_QUICK_REPLICAS, *known), password=password)
+        follows = ("--replicaof", "127.0.0.1", str(self.master.port))
+        self.replica = RedisServer(home / "replica", options=(*_QUICK_REPLICAS, *known, *follows), password=password)
         self.port = free_port()
+        self._silence_ms, self._password = silence_ms, password
         self.process = machine.redis_process("sentinel", [str(self._write_settings(home)), "--sentinel"], home)
 
     @property
@@ -78,10 +96,20 @@ class RedisSentinel:
         """Where the Sentinel listens."""
         return f"redis://127.0.0.1:{self.port}"
 
+    @property
+    def store_url(self) -> str:
+        """As `redis_url` names it."""
+        login = f":{self._password}@" if self._password else ""
+        return f"redis+sentinel://{login}127.0.0.1:{self.port}/{self.master_name}"
+
     def master_port(self) -> int:
         """The port of the master as the Sentinel has it now."""
         _, port = _said(self.url, "SENTINEL GET-MASTER-ADDR-BY-NAME", self.master_name)
         return int(port)
+
+    def cut_off_the_replica(self) -> None:
+        """It keeps what it has and gets no more, as behind a cut cable; the Sentinel mends that after some ten seconds."""
+        _say(self.replica, "REPLICAOF", "127.0.0.1", free_port())
 
     def start(self) -> None:
         self.master.start()
@@ -99,16 +127,21 @@ class RedisSentinel:
             master = _said(self.url, "SENTINEL MASTER", self.master_name)
         except redis.ConnectionError:
             return False
-        return int(master["num-slaves"]) == 1 and _said(self.replica.url, "INFO")["master_link_status"] == "up"
+        return int(master["num-slaves"]) == 1 and _is_in_step(self.replica)
 
     def _write_settings(self, home: Path) -> Path:
         path = home / "sentinel.conf"
         path.write_text(
             f"port {self.port}\nbind 127.0.0.1\ndir {home}\n"
             f"sentinel monitor {self.master_name} 127.0.0.1 {self.master.port} 1\n"
-            f"sentinel down-after-milliseconds {self.master_name} {SILENCE_MS}\n"
+            f"sentinel down-after-milliseconds {self.master_name} {self._silence_ms}\n"
+            + (f"sentinel auth-pass {self.master_name} {self._password}\n" if self._password else "")
         )
         return path
+
+
+def _is_in_step(replica: RedisServer) -> bool:
+    return bool(_said(replica.url, "INFO").get("master_link_status") == "up")
 
 
 def _say(server: RedisServer, *command: object) -> None:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from tests.services import machine
 from tests.services.kafka import Kafka
-from tests.services.process import is_recorded_alive, stop_recorded
+from tests.services.process import ServiceError, is_recorded_alive, stop_recorded
 from tests.services.redis import RedisServer
+from tests.services.redis_groups import RedisCluster, RedisSentinel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 RUNS = machine.WORK / "tests"
 KAFKA_VARIABLE = "PROJECTOR_KAFKA_BOOTSTRAP_SERVERS"
 REDIS_VARIABLE = "PROJECTOR_REDIS_URL"
+STORE_VARIABLE = "PROJECTOR_TEST_STORE"
+STORES = {"single": RedisServer, "cluster": RedisCluster, "sentinel": RedisSentinel}
+"""What the shared Redis can be; a single server if nothing is said."""
+DELIVERY_VARIABLE = "PROJECTOR_TEST_DELIVERY"
+"""How the pipelines of the end-to-end suite deliver where a test does not say."""
 _OWNER = "owner.pid"
 
 
@@ -42,7 +48,9 @@ class Run:
         self._kafka_bootstrap = given.get(KAFKA_VARIABLE)
         self._redis_url = given.get(REDIS_VARIABLE)
         self._kafka: Kafka | None = None
-        self._redis: RedisServer | None = None
+        self.delivery = given.get(DELIVERY_VARIABLE, "exactly-once")
+        self._store = given.get(STORE_VARIABLE, "single")
+        self._redis: RedisServer | RedisCluster | RedisSentinel | None = None
 
     @property
     def kafka_bootstrap(self) -> str:
@@ -55,9 +63,11 @@ class Run:
     @property
     def redis_url(self) -> str:
         if self._redis_url is None:
-            self._redis = RedisServer(self.home / "redis")
+            if self._store not in STORES:
+                raise ServiceError(f"{STORE_VARIABLE} is {self._store}: it can be {', '.join(STORES)}")
+            self._redis = STORES[self._store](self.home / "redis")
             self._redis.start()
-            self._redis_url = self._redis.url
+            self._redis_url = self._redis.url if isinstance(self._redis, RedisServer) else self._redis.store_url
         return self._redis_url
 
     def close(self) -> None:

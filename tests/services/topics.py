@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import ConfigResource
 from kafka.errors import RetriableError
 
 from tests.services.process import wait_for
@@ -44,6 +45,18 @@ class Topics:
     def add_partitions(self, name: str, total: int) -> None:
         with self.admin() as admin:
             admin.create_partitions({name: total})
+
+    def configure(self, name: str, configs: Mapping[str, str]) -> None:
+        """Sets these of the topic's settings, and waits until the broker goes by them."""
+        topic = ConfigResource("TOPIC", name)
+        with self.admin() as admin:
+            admin.alter_configs([ConfigResource("TOPIC", name, configs=dict(configs))])
+
+            def are_set() -> bool:
+                now = admin.describe_configs([topic], config_filter="all")["topic"][name]
+                return all(str(now[key]["value"]) == value for key, value in configs.items())
+
+            assert wait_for(are_set, timeout_s=READ_TIMEOUT_S), f"{name} did not take {configs}"
 
     def names(self) -> set[str]:
         with self.admin() as admin:

@@ -17,9 +17,10 @@ def main() -> int:
     what.add_argument("--seed", type=int, help="run this seed and say what is wrong")
     what.add_argument("--soak", action="store_true", help="go on from the last seed that was done")
     parser.add_argument("--seeds", type=int, default=SOAK_SEEDS, help="how many to soak (default %(default)s)")
+    parser.add_argument("--processes", type=int, help="with --soak: how many side by side (default: one a core)")
     parser.add_argument("--verbose", action="store_true", help="with --seed: show everything that happened")
     asked = parser.parse_args()
-    return soak(asked.seeds) if asked.soak else _show(asked.seed, verbose=asked.verbose)
+    return soak(asked.seeds, asked.processes) if asked.soak else _show(asked.seed, verbose=asked.verbose)
 
 
 def _show(seed: int, *, verbose: bool) -> int:

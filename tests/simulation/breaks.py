@@ -13,6 +13,7 @@ import projector.drafting
 import projector.life
 import projector.turn
 import projector.worker
+from projector.crossing import Crossing
 from projector.draft import Draft
 from projector.drafting import Drafting
 from projector.errors import Doubt
@@ -44,7 +45,10 @@ def broken(name: str) -> Iterator[None]:
 def _only_changed(original: Original) -> Original:
     def changes(turn: Turn, draft: Draft) -> list[Change]:
         written = {key for saved in draft.saved.values() for key in saved.tokens}
-        everything, draft.touched = draft.touched, {key: None for key in draft.touched if key in written}
+        everything, draft.touched = (
+            draft.touched,
+            {key: cached for key, cached in draft.touched.items() if key in written},
+        )
         found: list[Change] = original(turn, draft)
         draft.touched = everything
         return found
@@ -129,19 +133,31 @@ def _only_touched_shards(original: Original) -> Original:
     return save
 
 
-def _everybody_publishes(original: Original) -> Original:
-    def put(saving: Saving, draft: Draft, write: Write, key: Any, shard: int) -> None:
-        original(saving, draft, write, key, shard)
-        if shard not in saving._life.behind:
-            write.notes = []
-            draft.left.discard(key)
+def _positions_at_once(original: Original) -> Original:
+    """With the tracks, also where facts go from one shard to another."""
 
-    return put
+    def save(saving: Saving, draft: Draft) -> Any:
+        draft.linked = False
+        return original(saving, draft)
+
+    return save
+
+
+def _everybody_publishes(original: Original) -> Original:
+    def write(saving: Saving, draft: Draft, shard: int, *rest: Any, **more: Any) -> Write:
+        made: Write = original(saving, draft, shard, *rest, **more)
+        if shard not in saving._life.behind:
+            for _, key in made.notes:
+                draft.left.pop(key, None)
+            made.notes = []
+        return made
+
+    return write
 
 
 def _from_what_is_committed(original: Original) -> Original:
-    def place(life: Life, partition: int, committed: Committed | None, mark: Mark | None, origin: int) -> None:
-        original(life, partition, committed, mark, origin)
+    def place(life: Life, partition: int, committed: Committed | None, *rest: Any) -> None:
+        original(life, partition, committed, *rest)
         if committed is not None:
             life.read[partition], life.marks[partition] = committed.offset, mark_of(committed.metadata)
 
@@ -167,10 +183,11 @@ def _doubts_are_shrugged_off(_original: Original) -> Original:
 
 
 def _links_of_new_records_only(original: Original) -> Original:
-    def follow(drafting: Drafting, draft: Draft) -> None:
-        everything, draft.touched = draft.touched, {key: None for key in draft.touched if key in draft.changed}
-        original(drafting, draft)
-        draft.touched = everything | draft.touched
+    def follow(crossing: Crossing, draft: Draft) -> None:
+        everything, touched = draft.unsettled, draft.touched
+        draft.unsettled = {key: None for key in everything if key in touched and touched[key].is_changed}
+        original(crossing, draft)
+        draft.unsettled = everything | draft.unsettled
 
     return follow
 
@@ -211,8 +228,9 @@ def _saves_nothing_again(_original: Original) -> Original:
     def again(drafting: Drafting, draft: Draft, conflict: Any) -> None:
         for key, stored in conflict.tracks.items():
             if stored is not None:
-                drafting._life.cache[key] = stored
-            draft.changed.discard(key)
+                drafting._taking.put(key, stored)
+            draft.touched[key] = drafting._life.cache[key]
+            draft.touched[key].is_changed = False
 
     return again
 
@@ -226,11 +244,11 @@ BREAKS: dict[str, tuple[Any, str, Callable[[Original], Original]]] = {
     "remove notes before they are published": (Saving, "_write", _notes_go_first),
     "catch up aloud": (projector.worker, "begin", _loud),
     "write only the shards that are touched": (SimStore, "save", _only_touched_shards),
-    "publish from anywhere, not from home": (Saving, "_put", _everybody_publishes),
+    "publish from anywhere, not from home": (Saving, "_write", _everybody_publishes),
     "start from what is committed, whatever the store has": (projector.life, "_place", _from_what_is_committed),
     "fold what has been folded": (projector.drafting, "fold", _nothing_is_skipped),
     "live on after a doubt": (Worker, "step", _doubts_are_shrugged_off),
-    "follow the links of new records only": (Drafting, "_follow_links", _links_of_new_records_only),
+    "follow the links of new records only": (Crossing, "follow_links", _links_of_new_records_only),
     "end by the wall clock with records unread": (Drafting, "_end_clocks", _the_wall_clock_ends),
     "reject again what was rejected": (projector.turn, "read", _rejects_again),
     "forget the counts of the last life": (projector.life, "mark_of", _counts_are_forgotten),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from random import Random
 
@@ -63,6 +64,15 @@ HISTORIES = (
         ((0, visited("web-0", "second", BASE + 31 * MINUTE)),),
         later=((0, raw("someone", "third", BASE + 32 * MINUTE)),),
         before=((0, raw("someone", "first", BASE)),),
+    ),
+)
+TWO_OF_A_CONVERSATION = History(
+    "two workers and a conversation that names a session in another shard",
+    Plan(partitions=2, shards=2, clustered=True, workers=2, keyed=False),
+    (
+        (0, talk("conv-1", "p1", BASE + 1)),
+        (1, visited("web-0", "first", BASE)),
+        (1, talk("conv-1", "p2", BASE + 2, named="web-0")),
     ),
 )
 THREE_SESSIONS = History(
@@ -182,6 +192,28 @@ def every_loss_after(history: History, where: str, seed: int) -> Iterator[tuple[
         if is_over:
             return
         at += 1
+
+
+def every_loss_after_a_conflict(history: History, node: int) -> Iterator[tuple[str, Verdict]]:
+    """When the first worker is about to save, the second reads all and writes what that one has folded from; at every
+    boundary from there on a node loses its last writes, one or two.
+    """
+    for at, writes in itertools.product(range(1, 16), (1, 2)):
+
+        def live(world: SimWorld, at: int = at, writes: int = writes) -> list[str]:
+            first, second = (world.processes[slot].actor for slot in (0, 1))
+            world.broker.assign({first.name: (0,), second.name: (1,)})
+            for partition, line in history.lines:
+                world.append(partition, line)
+            while first.where != "save 0":
+                world.run(0, 1)
+            world.run(1, FAR)
+            world.run(0, at)
+            world.nodes.nodes[node].lose(writes)
+            world.facts.store_lost = True
+            return failures(world) or calm(world)
+
+        yield f"{writes} lost {at} later", verdict_of(SimWorld(history.plan, Random(6)), live)
 
 
 def _world(history: History, seed: int = 7) -> SimWorld:

@@ -30,6 +30,10 @@ AHEAD = 60 * MINUTE
 """More than the oldest event is behind, and beyond the tolerance."""
 
 
+QUIET = ("heartbeat", "annotation", "ended")
+"""Kinds of records that show nothing of a session by themselves."""
+
+
 class Line(Struct):
     """A record to be written."""
 
@@ -43,7 +47,10 @@ class Line(Struct):
 
 
 class Journeys:
-    def __init__(self, dice: Random, *, sessions: int, links: bool, visits: bool, late: bool) -> None:
+    def __init__(
+        self, dice: Random, *, sessions: int, links: bool, visits: bool, late: bool, forgets: bool = False
+    ) -> None:
+        """`forgets`: an id that comes back after the retention does so with something that is published at once."""
         self._dice, self._sessions = dice, sessions
         self._count = 0
         self._told: list[Line] = []
@@ -54,6 +61,7 @@ class Journeys:
         kinds = {"web": 8, "heartbeat": 3, "custom": 2, "annotation": 2, "ended": 1, "again": 3, "flaw": 1, "hasty": 1}
         kinds |= {"talk": 5 if links else 2}
         kinds |= ({"visit": 8, "named": 2} if visits else {}) | ({"late": 1} if late else {})
+        kinds = {kind: weight for kind, weight in kinds.items() if not (forgets and kind in QUIET)}
         self._kinds, self._weights = list(kinds), list(kinds.values())
         self._links = links
 

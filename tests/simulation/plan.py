@@ -5,6 +5,11 @@ from __future__ import annotations
 from random import Random
 
 from msgspec import Struct
+from msgspec.structs import replace
+
+from tests.simulation.journeys import MINUTE
+
+DAY = 24 * 60 * MINUTE
 
 
 class Plan(Struct, frozen=True):
@@ -18,6 +23,8 @@ class Plan(Struct, frozen=True):
     links: bool = True
     visits: bool = False
     late: bool = False
+    retention: int = 7 * DAY
+    """ms; where it is short, sessions are forgotten while the history goes on."""
     exactly_once: bool = True
     own_transactional_ids: bool = False
     """A process that takes another's place does not fence it."""
@@ -27,6 +34,10 @@ class Plan(Struct, frozen=True):
     ticks: int = 100
     weights: dict[str, float] = {}
     """By what can happen at a tick, how likely it is against the others."""
+
+    @property
+    def forgets(self) -> bool:
+        return self.retention < DAY
 
 
 CALM = {"run": 80.0, "feed": 10.0, "time": 5.0}
@@ -60,6 +71,18 @@ def harsh_plan_of(dice: Random) -> Plan:
         ticks=240,
         weights=CALM | TROUBLES,
     )
+
+
+def plan_of_seed(seed: int, dice: Random, *, harsh: bool) -> Plan:
+    """Of every third seed that can have it sessions are forgotten soon.
+
+    Whether a session is still held is asked of the clock of a record's own partition, so which records are too late
+    follows from how partitions are read side by side where one session is in several (contract §4).
+    """
+    plan = harsh_plan_of(dice) if harsh else plan_of(dice)
+    if seed % 3 or harsh or not plan.keyed or "new partition" in plan.weights:
+        return plan
+    return replace(plan, links=False, retention=(45 if seed % 2 else 120) * MINUTE)
 
 
 def plan_of(dice: Random) -> Plan:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from tests.simulation.checks import judge
 from tests.simulation.journeys import MINUTE
-from tests.simulation.plan import Plan, harsh_plan_of, plan_of
+from tests.simulation.plan import Plan, plan_of_seed
 from tests.simulation.wire import Trouble
 from tests.simulation.world import SimWorld
 
@@ -29,8 +29,7 @@ class Verdict(Struct):
 
 def run(seed: int, *, harsh: bool = False) -> Verdict:
     dice = Random(seed)
-    plan = harsh_plan_of(dice) if harsh else plan_of(dice)
-    return verdict_of(SimWorld(plan, dice), _live)
+    return verdict_of(SimWorld(plan_of_seed(seed, dice, harsh=harsh), dice), _live)
 
 
 def verdict_of(world: SimWorld, live: Callable[[SimWorld], list[str]]) -> Verdict:
@@ -111,6 +110,7 @@ def calm(world: SimWorld) -> list[str]:
     found = _come_to_rest(world) or judge(world, thoroughly=False)
     if found:
         return found
+    world.last_at_rest = next(reversed(world.broker.read_committed()), None)
     world.feed()
     world.time.ms += 120 * MINUTE
     return _come_to_rest(world) or judge(world, thoroughly=True)

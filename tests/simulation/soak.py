@@ -15,12 +15,12 @@ REPORT_S = 10
 CHUNK = 20
 
 
-def soak(seeds: int) -> int:
-    """Run so many; the exit code: 1 if any failed. Stopped in between, the next one goes on from what was done."""
-    first = _last_seed() + 1
+def soak(seeds: int, processes: int | None = None) -> int:
+    """Run so many, on all cores or in so many processes; the exit code: 1 if any failed. Stopped in between, the next one goes on from what was done."""
+    first, processes = _last_seed() + 1, processes or os.cpu_count()
     failed, done, told, began = 0, 0, time.monotonic(), time.monotonic()
-    print(f"seeds {first} to {first + seeds - 1} on {os.cpu_count()} cores", flush=True)
-    with multiprocessing.get_context("spawn").Pool() as pool:
+    print(f"seeds {first} to {first + seeds - 1} in {processes} processes", flush=True)
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
         for seed, violations in pool.imap(_outcome, range(first, first + seeds), chunksize=CHUNK):
             done += 1
             if violations:

@@ -6,12 +6,13 @@ from random import Random
 
 from msgspec import Struct
 
+from projector.cache import CacheBounds
 from projector.errors import Unavailable
 from projector.rules import Rules
 from projector.worker import Worker
 from projector.worker import World as Ports
 from tests.simulation.actors import Actor
-from tests.simulation.broker import Broker
+from tests.simulation.broker import Broker, Published
 from tests.simulation.journeys import BASE, LONG_AGO, PASSING, Journeys, Line
 from tests.simulation.kafka import SimClock, SimPublisher, SimSource, SimTime
 from tests.simulation.plan import Plan
@@ -39,15 +40,22 @@ class Facts(Struct):
 
 class SimWorld:
     def __init__(self, plan: Plan, dice: Random) -> None:
-        self.plan, self.dice, self.rules = plan, dice, Rules(short_id_digits=4)
+        self.plan, self.dice, self.rules = plan, dice, Rules(short_id_digits=4, retention=plan.retention)
         self.trace: list[str] = []
         self.facts = Facts(is_unkeyed=not plan.keyed)
         self.broker = Broker(plan.partitions)
         self.nodes = Nodes(plan.shards, clustered=plan.clustered)
         self.time = SimTime(BASE)
         self.journeys = Journeys(
-            dice, sessions=plan.sessions, links=plan.links, visits=plan.visits, late=plan.late and plan.keyed
+            dice,
+            sessions=plan.sessions,
+            links=plan.links,
+            visits=plan.visits,
+            late=plan.late and plan.keyed,
+            forgets=plan.forgets,
         )
+        self.last_at_rest: Published | None = None
+        """What a committed reader saw last when all came to rest after the troubles."""
         self.processes: dict[int, Process] = {}
         """By slot; a process that dies is followed by another in its slot."""
         self._dead: set[str] = set()
@@ -73,7 +81,9 @@ class SimWorld:
         publisher = SimPublisher(self.broker, wire, source, self.rules, slot)
         publisher.is_transactional = plan.exactly_once
         store, clock = SimStore(self.nodes, wire), SimClock(self.time, source)
-        process.worker = Worker(Ports(source, store, publisher, clock, self.rules, cache_max=plan.cache_max))
+        process.worker = Worker(
+            Ports(source, store, publisher, clock, self.rules, cache_max=CacheBounds(tracks=plan.cache_max))
+        )
         while True:
             try:
                 process.worker.step()

@@ -11,10 +11,9 @@ from crc32c import crc32c
 from msgspec import Struct
 
 from projector.adapters.kafka.outgoing import snapshot_record
-from projector.dates import format_time_json
 from projector.ports import Change
 from projector.rules import Rules
-from projector.snapshot import Header, headers_around, snapshot_of, told_at
+from projector.snapshot import Header, headers_around, told_of
 
 Payload = tuple[bytes, int]
 """Records one behind the other, and how many."""
@@ -24,18 +23,23 @@ def packed(change: Change, key: bytes, rules: Rules) -> bytes:
     """The record from its key on: key, value and headers, each with its size."""
     session = change.session
     if session is None:
-        value, headers = snapshot_record(change, rules)
-        return b"".join((_sized(key), _sized(value), _packed_headers(headers)))
-    text = snapshot_of(session, rules)
+        return packed_record(key, *snapshot_record(change, rules))
+    text, told = told_of(session, rules)
     revision = b"%d" % change.revision
-    event_id = b"%b/%b" % (key, revision)
-    parts = (
-        *(_varint(len(key)), key, _varint(len(text)), text),
-        *(_TO_REVISION, _varint(len(revision)), revision),
-        *(_TO_EVENT_ID, _varint(len(event_id)), event_id),
-        *(_TO_TIME, format_time_json(told_at(session, rules))[1:-1], _TO_END),
-    )
-    return b"".join(parts)
+    key_length, length, digits = len(key), len(text), len(revision)
+    # fmt: off
+    return b"".join((
+        _VARINTS[key_length] if key_length < _PREPARED else _varint(key_length), key,
+        _VARINTS[length] if length < _PREPARED else _varint(length), text,
+        _TO_REVISION, _VARINTS[digits], revision,
+        _TO_EVENT_ID, _varint(key_length + 1 + digits), key, b"/", revision,
+        _TO_TIME, told, _TO_END,
+    ))
+    # fmt: on
+
+
+def packed_record(key: bytes, value: bytes | None, headers: list[Header]) -> bytes:
+    return b"".join((_sized(key), _sized(value), _packed_headers(headers)))
 
 
 def payloads(records: Iterable[bytes], bytes_max: int) -> Iterator[Payload]:
@@ -46,15 +50,15 @@ def payloads(records: Iterable[bytes], bytes_max: int) -> Iterator[Payload]:
     parts: list[bytes] = []
     count = size = 0
     for record in records:
-        length = len(record) + _RECORD_OVERHEAD_MAX
-        if size + length > bytes_max and parts:
+        size += len(record) + _RECORD_OVERHEAD_MAX
+        if size > bytes_max and parts:
             yield b"".join(parts), count
             parts = []
-            count = size = 0
-        place = _varint(count)
-        parts += (_varint(2 + len(place) + len(record)), b"\0\0", place, record)
+            count, size = 0, len(record) + _RECORD_OVERHEAD_MAX
+        place = _VARINTS[count] if count < _PREPARED else _varint(count)
+        length = len(record) + len(place) + 2
+        parts += (_VARINTS[length] if length < _PREPARED else _varint(length), b"\0\0", place, record)
         count += 1
-        size += length
     if parts:
         yield b"".join(parts), count
 
@@ -115,12 +119,13 @@ def _long_varint(number: int) -> bytes:
     return bytes(digits)
 
 
-_VARINTS = tuple(_long_varint(number) for number in range(8192))
-"""Nearly all sizes and places: 0.4 MB that save some 0.5 µs each."""
+_PREPARED = 8192
+_VARINTS = tuple(_long_varint(number) for number in range(_PREPARED))
+"""Nearly all sizes and places: 0.4 MB that save some 0.5 µs each; looked up in place where that is for each record."""
 
 
 def _varint(number: int) -> bytes:
-    return _VARINTS[number] if number < 8192 else _long_varint(number)
+    return _VARINTS[number] if number < _PREPARED else _long_varint(number)
 
 
 def _sized(data: bytes | None) -> bytes:

@@ -14,11 +14,12 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
 
+from projector.adapters.kafka.fitting import Cut, Limits
 from projector.adapters.kafka.outgoing import partitioner, reject_record
 from projector.adapters.kafka.settings import DELIVERY_TIMEOUT_MS, KafkaSettings, producer_options
 from projector.adapters.kafka.source import offsets_of, require_member
-from projector.adapters.kafka.trouble import asking, effects, made
-from projector.adapters.kafka.writing import Writer, writer_of
+from projector.adapters.kafka.trouble import TOO_LARGE, asking, effects, made
+from projector.adapters.kafka.writing import Writer, compress_of, writer_of
 from projector.errors import Doubt, Unavailable
 from projector.ports import Change, Committed, Partition, Refused
 from projector.rules import Rules
@@ -43,8 +44,10 @@ class KafkaPublisher:
         transactional_id: str,
         commit: Commit | None = None,
         hide_rejects: bool = False,
+        told: Callable[[Cut], None] = lambda _: None,
     ) -> None:
         self._settings, self._rules = settings, rules
+        self._limits = Limits(settings, told)
         self._transactional_id = transactional_id
         self._commit = commit
         self._hide_rejects = hide_rejects
@@ -67,6 +70,7 @@ class KafkaPublisher:
         where = self._settings.bootstrap_servers
         producer = made(KafkaProducer, producer_options(self._settings, self._transactional_id), "publish", where)
         try:
+            self._limits.ask_if_needed()
             with asking("begin to publish", where):
                 partition_of = partitioner(_partitions(producer, self._settings.output_topic))
                 _partitions(producer, self._settings.rejects_topic)
@@ -75,7 +79,7 @@ class KafkaPublisher:
         except BaseException:
             _throw_away(producer)
             raise
-        self._writer = writer_of(producer, self._settings.output_topic, partition_of, self._rules)
+        self._writer = writer_of(producer, self._settings.output_topic, partition_of, self._rules, self._limits)
         self._producer, self._used = producer, False
 
     def publish(
@@ -85,7 +89,11 @@ class KafkaPublisher:
         positions: Mapping[Partition, Committed],
         group: Any,
     ) -> None:
-        """All of it or nothing (exactly once), or records before positions (at least once). Raises `Doubt`."""
+        """All of it or nothing (exactly once), or records before positions (at least once). Raises `Doubt`.
+
+        A record that its topic does not take is published smaller, and `told`: the first time after a `Doubt`, when
+        the broker has said so.
+        """
         if not (changes or rejects or positions):
             return
         if self._producer is None:
@@ -97,9 +105,13 @@ class KafkaPublisher:
             with effects(f"publishing {len(changes)} snapshots and {len(rejects)} rejects"):
                 deliver = self._deliver_transaction if self._transactional else self._deliver_in_turn
                 deliver(self._producer, changes, rejects, positions, group)
-        except BaseException:
+        except BaseException as error:
             self._drop()
+            if isinstance(error.__cause__, TOO_LARGE):
+                self._limits.refused()
             raise
+        with suppress(Unavailable):
+            self._limits.ask_if_needed()
 
     def close(self) -> None:
         self._drop()
@@ -140,8 +152,9 @@ class KafkaPublisher:
         assert self._writer is not None, "a producer has its writer"
         sent = self._writer.write(changes)
         for refused in rejects:
-            reject_key, value, headers = reject_record(refused, self._settings.input_topic, hidden=self._hide_rejects)
-            sent.append(producer.send(self._settings.rejects_topic, value=value, key=reject_key, headers=headers))
+            record = reject_record(refused, self._settings.input_topic, hidden=self._hide_rejects)
+            key, value, headers = self._limits.fit_reject(*record, compress_of(producer))
+            sent.append(producer.send(self._settings.rejects_topic, value=value, key=key, headers=headers))
         if not sent:
             return
         with suppress(UnknownError):  # Of a batch that the client has split: the flush did not wait for its parts.

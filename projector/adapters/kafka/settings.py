@@ -5,6 +5,7 @@ and nowhere else, and a setting cannot change them.
 """
 
 import os
+import re
 import socket
 from typing import Any, Literal
 
@@ -15,8 +16,12 @@ from projector.errors import WrongInput
 
 KIB, MIB = 1024, 1024 * 1024
 
-TRANSACTION_TIMEOUT_MS = 30_000
-"""After so long the broker aborts a transaction whose producer is gone; the next owner's `committed` waits for that."""
+TRANSACTION_TIMEOUT_MS = 15_000
+"""After so long the broker aborts a transaction whose producer is gone; the next owner's `committed` waits for that.
+
+Little longer than the group waits for a silent member (10 s), so that it adds little to that; longer than one request
+may take, so that one lost answer of a broker is not a lost transaction.
+"""
 
 DELIVERY_TIMEOUT_MS = 45_000
 """Longer than the transaction's, or a record could be given up while its transaction may still be committed."""
@@ -35,6 +40,9 @@ class KafkaSettings(Struct, frozen=True):
     group_id: str = "session-projector"
     group_session_timeout_ms: int = 10_000
     delivery: Literal["exactly-once", "at-least-once"] = "exactly-once"
+    instance: str = ""
+    """A name that the group knows this member by and no other has at the same time: one that is started again under it
+    takes the place of the one that died, without a rebalance and without waiting for its session to time out."""
     extra: dict[str, Any] = {}
     """Further options, handed to the clients under their own names; texts are converted to the type of the default."""
 
@@ -44,6 +52,8 @@ def consumer_options(settings: KafkaSettings) -> dict[str, Any]:
     tuned = {
         "max_poll_records": 4000,  # Each poll has three hand-overs between threads, 70 µs each.
         "fetch_min_bytes": 64 * KIB,
+        # A broker that does not answer, or a connection that leads nowhere, is noticed so late.
+        "request_timeout_ms": 10_000,
         "fetch_max_wait_ms": 50,  # How long a lone record waits for company.
         "max_partition_fetch_bytes": 4 * MIB,
         "fetch_max_bytes": 32 * MIB,
@@ -68,6 +78,7 @@ def group_options(settings: KafkaSettings) -> dict[str, Any]:
     """For a member of the consumer group."""
     return consumer_options(settings) | {
         "group_id": settings.group_id,
+        "group_instance_id": re.sub(r"[^A-Za-z0-9._-]", "-", settings.instance)[-_INSTANCE_MAX:] or None,
         "session_timeout_ms": settings.group_session_timeout_ms,
         "heartbeat_interval_ms": settings.group_session_timeout_ms // 3,
         # Also the rebalance timeout: how long the others wait for a member that is in the middle of a turn.
@@ -119,9 +130,13 @@ def wrong_extras(extra: dict[str, Any]) -> list[str]:
 
 _CONNECTION: dict[str, Any] = {
     "bootstrap_timeout_ms": 10_000,
+    # A broker that is back is found again within so long; by default it could take 30 s.
+    "reconnect_backoff_max_ms": 1000,
     # The clients' own default leaves keep-alive out: a broker that vanished would be noticed by time-outs only.
     "socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)],
 }
+
+_INSTANCE_MAX = 249  # Characters, of those that Kafka takes.
 
 _OWN = frozenset(
     {

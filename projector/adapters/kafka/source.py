@@ -10,6 +10,7 @@ client's own positions and commits are never used to begin from.
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
@@ -30,6 +31,12 @@ POLL_MS = 100
 JOIN_MS = 1000
 """So long a poll waits for the other members during a rebalance, in which there is nothing else to do."""
 
+BATCH_BYTES_MAX = 32 * 1024 * 1024
+"""About as much as the values of one batch may have: so many records are taken as had that much last time."""
+
+FIRST_RECORDS_MAX = 250
+"""Of a life's first batch, which shows how large things are."""
+
 COMMITTED_TIMEOUT_MS = TRANSACTION_TIMEOUT_MS + 15_000
 """A dead producer's transaction is aborted by the broker, which looks for them every 10 s by default."""
 
@@ -37,16 +44,22 @@ COMMITTED_TIMEOUT_MS = TRANSACTION_TIMEOUT_MS + 15_000
 class KafkaSource:
     """Reads the input topic with the other members of the group, by range, eagerly: a rebalance begins a new life."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
-        self.topic = settings.input_topic
+    def __init__(self, settings: KafkaSettings, *, topic_id: str = "") -> None:
+        """`topic_id`: of the topic that is meant; empty where the broker has none."""
+        self.topic, self._topic_id = settings.input_topic, topic_id
         self._where = settings.bootstrap_servers
         options = group_options(settings) | {"partition_assignment_strategy": [RangePartitionAssignor()]}
         self._consumer = made(KafkaConsumer, options, "read as a member of a group", self._where)
         self._ends = ends_of(self._consumer, self.topic)
         self._membership = _Membership(self._consumer)
+        self._records_most: int = options["max_poll_records"]
+        self._records_sized = FIRST_RECORDS_MAX
+        """How many records are about `BATCH_BYTES_MAX`, going by the last batch; at most twice as many as it had."""
         self._generation = 0
         self._next: dict[Partition, Offset] = {}
         """Where `begin_at` placed us, and how far we have read since; empty from a new assignment or a doubt on."""
+        self.records_max: int = self._records_most
+        """Of a batch; whoever works on them may set it."""
         self._joining: Future | None = None
         """Done when the rebalance is that is under way."""
         try:
@@ -66,7 +79,8 @@ class KafkaSource:
         try:
             with reading(self.topic):
                 is_new = self._is_joining() or self._membership.changes != self._generation
-                polled = {} if is_new else self._consumer.poll(timeout_ms=POLL_MS)
+                polled = {} if is_new else self._consumer.poll(timeout_ms=POLL_MS, max_records=self._records_now())
+            self._require_topic()
             if self._membership.changes != self._generation:
                 self._generation = self._membership.changes
                 self._next = {}
@@ -79,7 +93,9 @@ class KafkaSource:
 
     def partitions(self) -> tuple[Partition, ...]:
         with asking(f"look up the partitions of {self.topic}", self._where):
-            return partitions_of(self._consumer, self.topic)
+            found = partitions_of(self._consumer, self.topic)
+        self._require_topic()
+        return found
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, Committed]:
         """With require_stable, which read_committed implies: waits `COMMITTED_TIMEOUT_MS` for pending transactions."""
@@ -120,7 +136,11 @@ class KafkaSource:
             self._consumer.commit(offsets_of(self.topic, positions), timeout_ms=TRANSACTION_TIMEOUT_MS)
 
     def close(self) -> None:
-        """Leaves the group, if the broker can be told: else the others wait for the session to time out."""
+        """Leaves the group, if the broker can be told: else the others wait for the session to time out.
+
+        The client would not leave for a member with a name of its own: it cannot know that nobody comes in its place.
+        """
+        self._consumer._coordinator.is_dynamic_member = lambda: True  # type: ignore[method-assign]  # noqa: SLF001
         with suppress(KafkaError):
             self._consumer.close(autocommit=False, timeout_ms=5000)
 
@@ -133,16 +153,34 @@ class KafkaSource:
                 for partition in self._next
             }
             at_end = self._ends.reached(positions)
+        records = list(chain.from_iterable(polled.values()))
+        self._note_size(records)
         moved = {partition: offset for partition, offset in positions.items() if offset != self._next[partition]}
         self._next |= moved
         return Batch(
-            records=list(chain.from_iterable(polled.values())),
+            records=records,
             next=moved,
             at_end=at_end,
             assigned=self._membership.assigned,
             generation=self._generation,
             group=group,
         )
+
+    def _records_now(self) -> int:
+        return max(1, min(self._records_most, self._records_sized, self.records_max))
+
+    def _note_size(self, records: list[Any]) -> None:
+        if records:
+            size = sum(map(len, filter(None, map(_value, records))))
+            self._records_sized = min(
+                2 * max(len(records), FIRST_RECORDS_MAX), BATCH_BYTES_MAX * len(records) // (size + 1)
+            )
+
+    def _require_topic(self) -> None:
+        """The client reads on at the same offset where the topic is made anew under its name, whatever is there."""
+        now = self._consumer._manager.cluster.topic_id(self.topic)  # noqa: SLF001
+        if self._topic_id and now is not None and now.int and str(now) != self._topic_id:
+            raise WrongInput(f"topic {self.topic} was made anew; start again to be told what can be done")
 
     def _is_joining(self) -> bool:
         """Whether a rebalance keeps us from reading; begins to join where that is due, and waits `JOIN_MS` for it.
@@ -170,7 +208,11 @@ class KafkaSource:
     def _hold(self) -> None:
         """Nothing is read until `begin_at`: what this poll had taken from the client is lost to us."""
         self._next = {}
+        self._records_sized = FIRST_RECORDS_MAX
         self._consumer.pause(*self._consumer.assignment())
+
+
+_value = attrgetter("value")
 
 
 class _Membership(ConsumerRebalanceListener):

@@ -3,6 +3,7 @@
 # kafka-python ships no types.
 # mypy: disable-error-code="no-untyped-call"
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +18,8 @@ from projector.errors import Unavailable, WrongInput
 
 DAY_MS = 86_400_000
 INPUT_PARTITIONS = 4
+REJECT_BYTES = 1 << 20
+"""Key and headers of an input record, at most about so much, and 64 KiB of its value."""
 _UNKNOWN_TOPIC = 3  # Error code UNKNOWN_TOPIC_OR_PARTITION.
 
 
@@ -77,6 +80,13 @@ class KafkaTopics:
             raise Unavailable(f"partitions of {', '.join(waiting)} have no leader; are all brokers up?")
         return cluster
 
+    def record_bytes_max(self) -> dict[str, int]:
+        """By topic of ours the size of the largest batch that it takes, compressed."""
+        return {
+            name: record_bytes_max(self._settings_of(name))
+            for name in (self._settings.output_topic, self._settings.rejects_topic)
+        }
+
     def create(self, *, input_partitions: int = INPUT_PARTITIONS) -> list[str]:
         """Makes those of the three topics that are missing, replicated as the broker has it; gives their names."""
         cluster, settings = self.cluster(), self._settings
@@ -123,6 +133,25 @@ class KafkaTopics:
 
     def _asking(self, what: str) -> Any:
         return asking(what, self._settings.bootstrap_servers)
+
+
+def record_bytes_max(settings: Mapping[str, str]) -> int:
+    """A batch has to fit into a segment too."""
+    return min(int(settings.get(name, RECORD_BYTES_MAX)) for name in ("max.message.bytes", "segment.bytes"))
+
+
+def advice(settings: KafkaSettings, cluster: Cluster) -> list[str]:
+    """What the service can run with, but not as well as it could, a line each that says what to do."""
+    found = []
+    for topic, what in (
+        (cluster.output, "snapshots are published without their largest members"),
+        (cluster.rejects, "rejects are published without their headers, key or value"),
+    ):
+        taken = RECORD_BYTES_MAX if topic is None else record_bytes_max(topic.settings)
+        wanted = min(RECORD_BYTES_MAX, int(settings.extra.get("max_request_size", RECORD_BYTES_MAX)))
+        if topic is not None and taken < (wanted if topic is cluster.output else REJECT_BYTES):
+            found.append(f"topic {topic.name} takes {taken} bytes: larger {what}; set max.message.bytes={wanted}")
+    return found
 
 
 def problems(settings: KafkaSettings, cluster: Cluster) -> list[str]:

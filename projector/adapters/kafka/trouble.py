@@ -23,6 +23,7 @@ from kafka.errors import (
     OffsetOutOfRangeError,
     ProducerFencedError,
     RebalanceInProgressError,
+    RecordListTooLargeError,
     SaslAuthenticationFailedError,
     UnknownMemberIdError,
     UnsupportedCodecError,
@@ -41,6 +42,7 @@ _FENCED = (
     RebalanceInProgressError,
 )
 _MOVED = (OffsetOutOfRangeError, LogTruncationError, NoOffsetForPartitionError)
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 _NOT_LET_IN = (AuthorizationError, SaslAuthenticationFailedError)
 
 
@@ -115,9 +117,8 @@ def effects(what: str) -> Iterator[None]:
         raise
     except _FENCED as error:
         raise Fenced(f"{what}: somebody else has taken over ({error})") from error
-    except MessageSizeTooLargeError as error:
-        # A new life would only try the same again, for ever.
-        raise Unavailable(f"{what}: a record is larger than the topic takes; raise its max.message.bytes") from error
+    except TOO_LARGE as error:
+        raise Doubt(f"{what}: a record is larger than its topic takes, and will be made smaller") from error
     except _NOT_LET_IN as error:
         raise WrongInput(f"{what}: Kafka does not allow it ({error}); check the access rules") from error
     except Exception as error:

@@ -10,21 +10,26 @@ Worth it for speed (2 cores, CPython 3.11: a `send` takes 15-25 µs, a packed re
 # mypy: disable-error-code="no-untyped-call"
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from kafka import KafkaProducer, TopicPartition, codec
-from kafka.errors import IllegalStateError, MessageSizeTooLargeError
+from kafka.errors import IllegalStateError
 from kafka.producer.future import FutureProduceResult, FutureRecordMetadata
 from kafka.producer.producer_batch import ProducerBatch
 from kafka.version import __version__
 
+from projector.adapters.kafka.fitting import Limits
 from projector.adapters.kafka.outgoing import snapshot_record
-from projector.adapters.kafka.packing import Codec, Payload, Producer, packed, payloads, sealed
+from projector.adapters.kafka.packing import Codec, Payload, Producer, packed, packed_record, payloads, sealed
 from projector.ports import Change, Partition
 from projector.rules import Rules
 
 TESTED = ("3.0.12",)
+
+FITTED_BYTES = 1024
+"""A record that is smaller than its topic's limit by so much fits, whatever is added to it."""
 
 PartitionOf = Callable[[str], Partition]
 
@@ -39,48 +44,55 @@ class Writer(Protocol):
         """
 
 
-def writer_of(producer: KafkaProducer, topic: str, partition_of: PartitionOf, rules: Rules) -> Writer:
+def writer_of(producer: KafkaProducer, topic: str, partition_of: PartitionOf, rules: Rules, limits: Limits) -> Writer:
     """The fast way where the client's version is a tested one and the broker takes the format."""
     if __version__ not in TESTED or producer._accumulator.config["message_version"] != 2:  # noqa: SLF001
-        return RecordWriter(producer, topic, partition_of, rules)
-    return BatchWriter(producer, topic, partition_of, rules)
+        return RecordWriter(producer, topic, partition_of, rules, limits)
+    return BatchWriter(producer, topic, partition_of, rules, limits)
 
 
 class RecordWriter:
     """The stock way: one `send` a change."""
 
-    def __init__(self, producer: KafkaProducer, topic: str, partition_of: PartitionOf, rules: Rules) -> None:
+    def __init__(
+        self, producer: KafkaProducer, topic: str, partition_of: PartitionOf, rules: Rules, limits: Limits
+    ) -> None:
         self._producer, self._topic, self._partition_of, self._rules = producer, topic, partition_of, rules
+        self._limits, self._compress = limits, compress_of(producer)
 
     def write(self, changes: Sequence[Change]) -> list[Any]:
         send, topic, rules, partition_of = self._producer.send, self._topic, self._rules, self._partition_of
         sent = []
         for change in changes:
-            value, headers = snapshot_record(change, rules)
-            key = change.session_id
-            sent.append(send(topic, value=value, key=key.encode(), headers=headers, partition=partition_of(key)))
+            key = change.session_id.encode()
+            fitted = self._limits.fit_snapshot(key, *snapshot_record(change, rules), self._compress)
+            if fitted is not None:
+                value, headers = fitted
+                partition = partition_of(change.session_id)
+                sent.append(send(topic, value=value, key=key, headers=headers, partition=partition))
         return sent
 
 
 class BatchWriter:
     """Attaches whole batches to the client's accumulator, with its locks and in the order in which `send` does it."""
 
-    def __init__(self, producer: KafkaProducer, topic: str, partition_of: PartitionOf, rules: Rules) -> None:
-        self._topic, self._partition_of, self._rules = topic, partition_of, rules
+    def __init__(
+        self, producer: KafkaProducer, topic: str, partition_of: PartitionOf, rules: Rules, limits: Limits
+    ) -> None:
+        self._topic, self._partition_of, self._rules, self._limits = topic, partition_of, rules, limits
         self._accumulator: Any = producer._accumulator  # noqa: SLF001
         self._sender: Any = producer._sender  # noqa: SLF001
         self._transactions: Any = producer._transaction_manager  # noqa: SLF001
         config: dict[str, Any] = producer.config
         self._batch_bytes_max: int = min(config["batch_size"], config["max_request_size"])
-        self._record_bytes_max: int = config["max_request_size"]
-        number = config["compression_attrs"]
-        self._codec = Codec(number, _COMPRESS[number])
+        self._codec = Codec(config["compression_attrs"], compress_of(producer))
 
     def write(self, changes: Sequence[Change]) -> list[Any]:
         """Partitions are added to the transaction first, so that the broker hears of them while we pack."""
-        by_partition: dict[Partition, list[Change]] = {}
+        by_partition: defaultdict[Partition, list[Change]] = defaultdict(list)
+        partition_of = self._partition_of
         for change in changes:
-            by_partition.setdefault(self._partition_of(change.session_id), []).append(change)
+            by_partition[partition_of(change.session_id)].append(change)
         places = {partition: TopicPartition(self._topic, partition) for partition in by_partition}
         if self._transactions is not None and self._transactions.is_transactional():
             for place in places.values():
@@ -94,12 +106,17 @@ class BatchWriter:
         ]
 
     def _records(self, changes: Sequence[Change]) -> Iterator[bytes]:
-        rules, bytes_max = self._rules, self._record_bytes_max
+        rules, limits = self._rules, self._limits
+        bytes_max = limits.snapshot_bytes_max - FITTED_BYTES
         for change in changes:
-            record = packed(change, change.session_id.encode(), rules)
-            if len(record) > bytes_max:
-                raise MessageSizeTooLargeError(f"{len(record)} bytes, and a request takes {bytes_max}")
-            yield record
+            key = change.session_id.encode()
+            record = packed(change, key, rules)
+            if len(record) <= bytes_max:
+                yield record
+                continue
+            fitted = limits.fit_snapshot(key, *snapshot_record(change, rules), self._codec.compress)
+            if fitted is not None:
+                yield packed_record(key, *fitted)
 
     def _attach(self, place: TopicPartition, payload: Payload, time_ms: int) -> Any:
         """As `RecordAccumulator.append` attaches a new batch; the sender wakes for one that is full, as with `send`."""
@@ -215,6 +232,11 @@ class PartFutures:
 
 def _future_of(result: FutureProduceResult, index: int) -> Any:
     return FutureRecordMetadata(result, index, None, None, -1, -1, -1)
+
+
+def compress_of(producer: KafkaProducer) -> Callable[[bytes], bytes] | None:
+    config: dict[str, Any] = producer.config
+    return _COMPRESS[config["compression_attrs"]]
 
 
 _COMPRESS: dict[int, Callable[[bytes], bytes] | None] = {

@@ -4,12 +4,13 @@
 -- The first line says that the server is to refuse the script as a whole where it may not write (out of memory, a
 -- replica, no quorum of replicas), before any of it ran.
 --
--- KEYS  1: `ns:{shard}:pos`; then the records' keys: first the ones that are written, then the ones only compared.
---       Deadlines and notes are in keys beside them, under the same hash tag and so on the same node.
--- ARGV  1: the request, msgpack of `_Request` in redis.py; then the records to write, in the order of their keys.
+-- KEYS  1: `ns:{shard}:pos`. All others are beside it, under the same hash tag and so on the same node; a cluster has
+--       them named here as well, those of records first. They are not read from here: each is a string to be made.
+-- ARGV  1: the request, msgpack of `Request` in redis_request.py; then key and record of each track to write, then the
+--       keys of those that are only compared.
 -- Gives {what became of it, positions, ...}: see the three `return`s. Positions: partition, "offset clock", and so on.
 
-local TOKEN_END = 11   -- A record begins with 12 bytes of token.
+local TOKEN_BYTES = 12 -- A record begins with its token.
 local CHUNK = 4000     -- `unpack` takes some 8,000 values.
 local ANSWER_MAX = 1000
 
@@ -18,7 +19,7 @@ local base = string.sub(KEYS[1], 1, -4)
 
 local function due_of(partition) return base .. 'due:' .. partition end
 local function note_of(partition) return base .. 'note:' .. partition end
-local function token_of(key) return redis.call('GETRANGE', key, 0, TOKEN_END) end
+local function token_of(key) return redis.call('GETRANGE', key, 0, TOKEN_BYTES - 1) end
 local function track_has(track, token) return token_of(base .. 't:' .. track) == token end
 
 -- Calls a command that takes any number of values; CHUNK is even, so pairs stay together.
@@ -51,13 +52,26 @@ for i = 1, #request.seen, 2 do
 end
 
 -- b. Is every track the one that was folded from? If not: its place in the request and what is stored, for each.
+--    Where nobody else wrote any since, only those have to be looked at that this worker has not had confirmed before.
 
-local changed = {}
-for i, token in ipairs(request.tokens) do
-  if token_of(KEYS[i + 1]) ~= token then
+local by_key = base .. 'by'
+local by = redis.call('GET', by_key) or ''
+local same = by ~= '' and by == request.by
+local written, changed = request.written, {}
+
+local function compare(i)
+  local key = i <= written and ARGV[2 * i] or ARGV[written + 1 + i]
+  local token = string.sub(request.tokens, (i - 1) * TOKEN_BYTES + 1, i * TOKEN_BYTES)
+  if token_of(key) ~= (token == request.absent and '' or token) then
     changed[#changed + 1] = i
-    changed[#changed + 1] = redis.call('GET', KEYS[i + 1])
+    changed[#changed + 1] = redis.call('GET', key)
   end
+end
+
+if same then
+  for _, i in ipairs(request.unsure) do compare(i) end
+else
+  for i = 1, #request.tokens / TOKEN_BYTES do compare(i) end
 end
 if #changed > 0 then
   return {'conflict', stored, changed}
@@ -87,12 +101,8 @@ end
 
 -- Records, deadlines, notes.
 
-local records = {}
-for i = 2, #ARGV do
-  records[2 * i - 3], records[2 * i - 2] = KEYS[i], ARGV[i]
-end
-for first = 1, #records, CHUNK do
-  redis.call('MSET', unpack(records, first, math.min(first + CHUNK - 1, #records)))
+for first = 2, 2 * written, CHUNK do
+  redis.call('MSET', unpack(ARGV, first, math.min(first + CHUNK - 1, 2 * written + 1)))
 end
 for _, gone in ipairs(request.due_gone) do
   call_wide('ZREM', due_of(gone[1]), gone[2])
@@ -128,8 +138,12 @@ local function forget(partition)
   call_wide('ZREM', due_of(partition), swept)
   call_wide('SREM', note_of(partition), swept)
 end
+if written > 0 or #swept > 0 then
+  by = request.token
+  redis.call('SET', by_key, by)
+end
 if #swept > 0 then
-  for i = 1, #stored, 2 do forget(stored[i]) end
+  for i = 1, #request.seen, 2 do forget(request.seen[i]) end
   for i = 1, #request.expected, 2 do forget(request.expected[i]) end
 end
 
@@ -147,4 +161,4 @@ for i = 1, #request.clocks, 2 do
     due[#due + 1] = {partition, fired}
   end
 end
-return {'saved', stored, notes, due}
+return {'saved', stored, by, same and 1 or 0, notes, due}

@@ -1,5 +1,6 @@
 # kafka-python ships no types.
 # mypy: disable-error-code="no-untyped-call"
+import json
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from projector.adapters.kafka import KafkaPublisher, KafkaSettings, KafkaSource
+from projector.adapters.kafka import Cut, KafkaPublisher, KafkaSettings, KafkaSource, fitting
 from projector.adapters.kafka.reading import Taken
 from projector.decode import decode
 from projector.errors import Doubt, Fenced, Unavailable
@@ -269,21 +270,67 @@ def test_snapshots_lie_where_kafkas_default_partitioner_puts_their_keys(
     assert set(ours.values()) == {0, 1, 2}
 
 
-def test_a_snapshot_larger_than_the_topic_takes_is_no_doubt_that_would_be_tried_for_ever(
-    kafka: Topics, settings: KafkaSettings, unique_name: Callable[[str], str], new_publisher: NewPublisher
+def test_a_snapshot_larger_than_its_topic_takes_is_published_without_its_largest_members_until_it_takes_more(
+    kafka: Topics,
+    settings: KafkaSettings,
+    unique_name: Callable[[str], str],
+    new_publisher: NewPublisher,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    narrow = kafka.create(unique_name("narrow"), configs={"max.message.bytes": "1000"})
+    narrow = kafka.create(unique_name("narrow"), configs={"max.message.bytes": "2000"})
+    monkeypatch.setattr(fitting, "ASKED_AGAIN_S", 0.0)
     publisher = new_publisher(
         msgspec.structs.replace(settings, output_topic=narrow, extra={"compression_type": "gzip"})
     )
     numbers = ",".join(str(i * 7919) for i in range(2000))
     large = Change("s", 2, a_session("s", attributes={"n": {"dataType": "STRING", "value": numbers}}))
 
-    with pytest.raises(Unavailable, match=r"max\.message\.bytes"):
+    with pytest.raises(Doubt, match="larger than its topic takes"):
         publisher.publish([large], [], {}, None)
     publisher.renew()
+    publisher.publish([large], [], {}, None)
+    kafka.configure(narrow, {"max.message.bytes": "100000"})
+    publisher.publish([large], [], {}, None)  # And then asks.
+    publisher.publish([large], [], {}, None)
 
-    assert published(kafka, narrow) == []
+    *cut, whole = published(kafka, narrow)
+    assert [dict(record.headers)["projector.left-out"] for record in cut] == [b"attributes"] * 2
+    assert json.loads(whole.value)["attributes"]["n"]["value"] == numbers
+    assert "projector.left-out" not in dict(whole.headers)
+
+
+def test_a_snapshot_of_which_not_even_the_least_fits_is_told_and_stops_nothing_else(
+    kafka: Topics, settings: KafkaSettings, new_publisher: NewPublisher
+) -> None:
+    cuts: list[Cut] = []
+    publisher = new_publisher(msgspec.structs.replace(settings, extra={"max_request_size": 9000}), told=cuts.append)
+    long = "s" * 4000
+
+    publisher.publish([Change(long, 2, a_session(long)), Change("s", 2, a_session("s"))], [], {}, None)
+
+    (record,) = published(kafka, settings.output_topic)
+    assert record.key == b"s"
+    assert [(one.key, one.left_out) for one in cuts] == [(long, ())]
+
+
+def test_a_reject_larger_than_its_topic_takes_loses_headers_then_key_then_value(
+    kafka: Topics, settings: KafkaSettings, new_publisher: NewPublisher
+) -> None:
+    publisher = new_publisher(msgspec.structs.replace(settings, extra={"max_request_size": 9000}))
+    large = b"x" * 10_000
+    header = b"\x02\x02a" + bytes([0xA0, 0x9C, 0x01]) + large  # One, named a, of 10,000 bytes.
+
+    rejects = [
+        a_refusal(b"{", raw_headers=header),
+        a_refusal(b"{", key=large, raw_headers=header),
+        a_refusal(large * 2),
+    ]
+    publisher.publish([], rejects, {}, None)
+
+    left_out = [dict(record.headers)[REJECT + "left-out"] for record in published(kafka, settings.rejects_topic)]
+    assert left_out == [b"headers", b"headers,key", b"headers,key,value"]
+    last = published(kafka, settings.rejects_topic)[-1]
+    assert (last.key, last.value, dict(last.headers)[REJECT + "truncated"]) == (None, b"", b"20000")
 
 
 def test_a_missing_topic_says_how_to_make_it(

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
 
-from projector.adapters.kafka import KafkaSettings, KafkaSource
+from projector.adapters.kafka import KafkaPublisher, KafkaSettings, KafkaSource
 from projector.adapters.kafka import source as module
 from projector.errors import Doubt, Fenced, Unavailable, WrongInput
 from projector.ports import Batch, Committed, Span
@@ -271,6 +271,47 @@ def test_a_member_that_the_group_has_lost_is_a_doubt(new_source: NewSource) -> N
 
     with pytest.raises(Doubt, match="no settled member"):
         poll_until(source, lambda _: False)
+
+
+def test_a_member_that_comes_again_under_its_name_takes_its_place_without_a_rebalance(
+    settings: KafkaSettings, new_source: NewSource, new_publisher: Callable[..., KafkaPublisher]
+) -> None:
+    one, other = new_source(named(settings, "one")), new_source(named(settings, "other"))
+    poll_until(one, lambda batch: len(other.poll().assigned) == len(batch.assigned) == 1)
+    before = begun(other)
+    group = read_to_end(other)[-1].group
+
+    die(other)
+    # In a rebalance it would wait for the other member, which is not polled here.
+    again = assigned(new_source(named(settings, "other")))
+
+    assert again.assigned == before.assigned
+    with pytest.raises(Fenced):
+        new_publisher().publish([], [], {before.assigned[0]: Committed(1, "")}, group)
+
+
+def test_a_member_with_a_name_leaves_the_group_when_it_is_closed(
+    kafka: Topics, settings: KafkaSettings, new_source: NewSource
+) -> None:
+    source = new_source(named(settings, "one"))
+    assigned(source)
+
+    def members() -> int:
+        with kafka.admin() as admin:
+            return len(admin.describe_groups([settings.group_id])[settings.group_id]["members"])
+
+    assert members() == 1
+    source.close()
+    assert members() == 0
+
+
+def named(settings: KafkaSettings, instance: str) -> KafkaSettings:
+    return msgspec.structs.replace(settings, instance=instance)
+
+
+def die(source: KafkaSource) -> None:
+    """As a process that is killed: the group is told nothing."""
+    source._consumer.close(autocommit=False)
 
 
 def test_the_metadata_of_a_batch_names_member_and_generation(settings: KafkaSettings, new_source: NewSource) -> None:

@@ -1,5 +1,6 @@
 # kafka-python ships no types.
 # mypy: disable-error-code="no-untyped-call"
+import json
 import random
 import threading
 from collections.abc import Callable
@@ -12,11 +13,12 @@ from kafka.errors import IllegalStateError, KafkaConnectionError, KafkaError
 from kafka.producer.sender import Sender
 from kafka.version import __version__
 
-from projector.adapters.kafka import KafkaPublisher, KafkaSettings, writing
+from projector.adapters.kafka import Cut, KafkaPublisher, KafkaSettings, writing
+from projector.adapters.kafka.fitting import LEFT_OUT
 from projector.adapters.kafka.packing import Codec
 from projector.adapters.kafka.settings import producer_options
 from projector.adapters.kafka.writing import TESTED, BatchWriter, PackedRecords, RecordWriter
-from projector.errors import Doubt, Unavailable
+from projector.errors import Doubt
 from projector.ports import Change
 from tests.adapters.kafka.polling import published
 from tests.adapters.kafka.test_publisher import a_session
@@ -168,30 +170,49 @@ def test_batches_larger_than_the_topic_takes_are_split(
     assert [int(dict(record.headers)["projector.revision"]) for record in records] == list(range(120))
 
 
-def test_one_record_of_a_split_batch_that_is_too_large_alone_is_told(
-    kafka: Topics, settings: KafkaSettings, unique_name: Callable[[str], str], new_publisher: NewPublisher
+@with_each_delivery
+def test_one_record_of_many_that_its_topic_does_not_take_is_cut_after_a_doubt(
+    delivery: str,
+    either_way: type[Any],
+    kafka: Topics,
+    settings: KafkaSettings,
+    unique_name: Callable[[str], str],
+    new_publisher: NewPublisher,
 ) -> None:
     narrow = kafka.create(unique_name("narrow"), configs={"max.message.bytes": "20000"})
-    publisher = new_publisher(msgspec.structs.replace(settings, output_topic=narrow))
+    cuts: list[Cut] = []
+    publisher = new_publisher(
+        msgspec.structs.replace(settings, delivery=delivery, output_topic=narrow), told=cuts.append
+    )
+    assert isinstance(publisher._writer, either_way)
+    batch = [*changes(20), *changes(1, noise=60_000, first=20), *changes(20, first=21)]
 
-    with pytest.raises(Unavailable, match=r"max\.message\.bytes"):
-        publisher.publish([*changes(20), *changes(1, noise=60_000), *changes(20)], [], {}, None)
+    with pytest.raises(Doubt, match="larger than its topic takes"):
+        publisher.publish(batch, [], {}, None)
     publisher.renew()
+    publisher.publish(batch, [], {}, None)
 
-    assert published(kafka, narrow) == []
+    records = published(kafka, narrow)[-41:]
+    assert revisions(records) == list(range(41))
+    (cut,) = (record for record in records if LEFT_OUT in dict(record.headers))
+    assert dict(cut.headers)[LEFT_OUT] == b"attributes"
+    assert "attributes" not in json.loads(cut.value)
+    assert [(one.key, one.left_out) for one in cuts] == [(cut.key.decode(), ("attributes",))]
+    assert cuts[0].size > 60_000
 
 
-def test_a_record_larger_than_a_request_takes_is_told(
+def test_a_record_larger_than_a_request_takes_is_cut_at_once(
     either_way: type[Any], kafka: Topics, settings: KafkaSettings, new_publisher: NewPublisher
 ) -> None:
     publisher = new_publisher(msgspec.structs.replace(settings, extra={"max_request_size": 5000}))
     assert isinstance(publisher._writer, either_way)
 
-    with pytest.raises(Unavailable, match="larger"):
-        publisher.publish([*changes(3), *changes(1, noise=6000)], [], {}, None)
-    publisher.renew()
+    publisher.publish([*changes(3), *changes(1, noise=6000, first=3)], [], {}, None)
 
-    assert published(kafka, settings.output_topic) == []
+    by_revision = {
+        number: record for record in published(kafka, settings.output_topic) for number in revisions([record])
+    }
+    assert [LEFT_OUT in dict(by_revision[number].headers) for number in range(4)] == [False, False, False, True]
 
 
 @with_each_delivery

@@ -1,0 +1,124 @@
+"""Visits of a visitor who comes back after the retention: none is lost, however the log is cut into batches."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from projector import sessionize
+from projector.adapters.embedded import EmbeddedStore
+from projector.replay import Replay
+from projector.rules import Rules
+from projector.session import is_published
+from tests.given import DAY, HOUR, MINUTE, T0, Json, line, web
+from tests.group import Group
+from tests.memory import MemoryPublisher, MemoryRecord, MemorySource
+
+SIZES = pytest.mark.parametrize("size", [1, 2, 100])
+
+
+def visit(event_id: str, at: int, customer: str = "c", **payload: object) -> Json:
+    """A raw event, `at` ms after `T0`."""
+    event = web(event_id, at, about={"customerId": customer, "customerIdType": "cookie"}, **payload)
+    del event["session"]
+    return event
+
+
+def told(size: int, *events: Json, sweeps: bool = True) -> Group:
+    group = Group(size=size, sweeps=sweeps)
+    group.tell(*events)
+    return group.settle(at=90 * DAY)
+
+
+def spans(sessions: dict[str, Json]) -> list[tuple[str, str | None]]:
+    """First activity and end of each."""
+    return sorted((one["createdDate"], one.get("endedDate")) for one in sessions.values())
+
+
+@SIZES
+def test_every_visit_of_a_backlog_is_published_and_ended(size: int) -> None:
+    first, second, third = visit("a", 0), visit("b", 8 * DAY), visit("c", 16 * DAY)
+
+    group = told(size, first, second, third)
+
+    assert [end is not None for _, end in spans(group.sessions())] == [True, True, True]
+    assert group.ledger().folded == 3
+
+
+@SIZES
+def test_a_replay_shows_every_visit_and_its_end_though_the_log_is_longer_than_the_retention(size: int) -> None:
+    events = [visit("a", 0), visit("b", 8 * DAY), visit("x", 8 * DAY + 2 * HOUR, "d"), visit("c", 8 * DAY + 4 * HOUR)]
+    log = {0: [MemoryRecord(0, offset, line(event)) for offset, event in enumerate(events)]}
+    source, rules = MemorySource(log, [size] * len(events)), Rules()
+    again = Replay(
+        source=source,
+        store=EmbeddedStore(lend=True),
+        publisher=MemoryPublisher(source, rules),
+        rules=rules,
+        places=None,
+        started_at=T0 + 90 * DAY,
+    )
+    again.run(as_of=T0 + 9 * DAY, on_progress=lambda _: None)
+
+    shown = {session["id"]: session for session in map(json.loads, again.sessions())}
+
+    assert [end is not None for _, end in spans(shown)] == [True, True, True, True]
+    assert spans(shown) == spans(told(size, *events).sessions())
+
+
+@SIZES
+def test_the_withdrawal_of_a_merged_visit_is_published_though_its_visitor_comes_back_much_later(size: int) -> None:
+    apart = [visit("a", 0), visit("b", 50 * MINUTE)]
+    group = told(size, *apart)
+    left, right = sorted(group.sessions(), key=lambda one: group.sessions()[one]["createdDate"])
+
+    group.tell(visit("between", 25 * MINUTE), visit("c", 8 * DAY))
+    group.settle()
+
+    assert right not in group.sessions()
+    assert group.sessions()[left]["eventCount"] == 3
+    assert len(group.sessions()) == 2
+
+
+@SIZES
+def test_an_event_comes_to_no_visit_that_is_not_held(size: int) -> None:
+    """It is not too late, and within the timeout of one that has just been forgotten."""
+    group = told(size, visit("a", 0), visit("x", 7 * DAY + MINUTE, "d"), visit("b", 2 * MINUTE))
+
+    assert [one["eventCount"] for one in group.sessions().values()] == [1, 1, 1]
+
+
+@SIZES
+def test_a_visit_that_is_named_again_after_the_retention_starts_anew(size: int) -> None:
+    group = told(size, visit("a", 0))
+    (named,) = group.sessions()
+
+    group.tell(visit("b", 8 * DAY), web("n", 8 * DAY + MINUTE, about={"session": {"id": named}}))
+    group.settle()
+
+    assert sorted(one["eventCount"] for one in group.sessions().values()) == [1, 1]
+    assert group.sessions()[named]["lastEvent"]["id"] == "n"
+    assert group.revisions[named] == sorted(group.revisions[named])
+
+
+def test_what_is_kept_of_a_visitor_is_bounded_whatever_the_retention(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessionize, "VISITS_MAX", 20)
+    campaigns = [f"https://shop.example.com/?utm_source={n}" for n in range(100)]
+    group = told(10, *(visit(f"e-{n}", n, page={"url": url}) for n, url in enumerate(campaigns)))
+
+    kept = [session for _, track in group.store.sessions() for session in track.sessions if is_published(session)]
+
+    assert [end is not None for _, end in spans(group.sessions())] == [True] * len(campaigns)
+    assert 10 <= len(kept) <= 30
+
+
+@SIZES
+def test_a_session_that_comes_back_after_its_sweep_was_due_ends_in_a_replay_too(size: int) -> None:
+    others = [web(f"o-{n}", 9 * DAY + n * MINUTE, about={"session": {"id": "other"}}) for n in range(3)]
+    events = [web("a"), *others, web("b", 9 * DAY + 5 * MINUTE)]
+
+    group = told(size, *events, sweeps=False)
+
+    assert group.sessions()["s-1"]["lastEvent"]["id"] == "b"
+    assert "endedDate" in group.sessions()["s-1"]
