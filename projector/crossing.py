@@ -56,6 +56,9 @@ class Crossing:
                 self._keep_alias(draft, key, visit)
             if key not in named:
                 continue
+            if visit is not None and not is_held(visit, named[key][0].clock, self._rules):
+                self._part(draft, to, session_of(key))
+                visit = None
             if visit is None:
                 self._track(key).alias = None  # The visit is gone, and its id starts anew.
                 continue
@@ -63,6 +66,14 @@ class Crossing:
             visits[to] = sorted(records, key=lambda one: (one.partition, one.offset))
             if key not in draft.due and key not in draft.noted:
                 draft.touched.pop(key, None)
+
+    def _part(self, draft: Draft, visitor: TrackKey, named: str) -> None:
+        """Have an id lead to the visit no more that it is, or was merged into: it comes back after the retention."""
+        track = self._track(visitor)
+        assert track.visits is not None
+        track.visits.merged.pop(named, None)
+        track.sessions = [session for session in track.sessions if session.id != named]
+        draft.touched[visitor].is_changed = True
 
     def _lead_back(self, draft: Draft, peculiar: Iterable[TrackKey]) -> None:
         """Make ids lead to their visits again that were taken, by one who knew nothing of the visit, for others."""

@@ -119,11 +119,7 @@ def told_of(session: Session, rules: Rules) -> tuple[bytes, bytes]:
      contact, derived_browser, derived_device, derived_geolocation, derived_ip_organization, customer, kind,
      campaign, referrer) = session.values  # In the order of `slots`.
     # fmt: on
-    achieved = lists = terms = talked = belongs = b""
-    if session.outcomes or session.segments:
-        achieved = _achieved(session)
-    if session.lists or session.terms:
-        lists, terms = _lists(session), _terms(session)
+    talked = belongs = b""
     if session.talks:
         kind, talked, contact, belongs = _talked(session, rules)
     browser, device = browser or derived_browser, device or derived_device
@@ -141,7 +137,8 @@ def told_of(session: Session, rules: Rules) -> tuple[bytes, bytes]:
         b"" if external_id is None else b',"externalId":', external_id or b"",
         b"" if external_url is None else b',"externalUrl":', external_url or b"",
         b"" if short_id is None else b',"shortId":"', b"" if short_id is None else short_id.encode() + b'"',
-        achieved, _attributes(session.attributes) if session.attributes else b"", lists,
+        _achieved(session) if session.outcomes or session.segments else b"",
+        _attributes(session.attributes) if session.attributes else b"", _lists(session) if session.lists else b"",
         b"" if browser is None else b',"browser":', browser or b"",
         b"" if device is None else b',"device":', device or b"",
         b"" if geolocation is None else b',"geolocation":', geolocation or b"",
@@ -150,7 +147,8 @@ def told_of(session: Session, rules: Rules) -> tuple[bytes, bytes]:
         b"" if page is None else b',"lastPage":', page or b"",
         b"" if campaign is None else b',"mktCampaign":', campaign or b"",
         b"" if referrer is None else b',"referrer":', referrer or b"",
-        terms, b"" if user_agent is None else b',"userAgentString":', user_agent or b"",
+        _terms(session) if session.terms else b"",
+        b"" if user_agent is None else b',"userAgentString":', user_agent or b"",
         b',"durationInSeconds":', _NUMBERS[duration] if duration < _FEW else b"%d" % duration,
         b',"eventCount":', _NUMBERS[events] if events < _FEW else b"%d" % events,
         b',"pageviewCount":' if views or kind == _WEB else b"",
@@ -243,13 +241,12 @@ def _lists(session: Session) -> bytes:
     for name, values in sorted(session.lists.items()):
         in_order = sorted(values, key=lambda value: (values[value], value))
         lists[name] = AttributeList(values[in_order[0]][2], in_order)
-    return b',"attributeLists":' + _encode(lists) if lists else b""
+    return b',"attributeLists":' + _encode(lists)
 
 
 def _terms(session: Session) -> bytes:
     """Field 20."""
-    in_order = sorted(session.terms, key=session.terms.__getitem__)
-    return b',"searchTerms":' + _encode(in_order) if in_order else b""
+    return b',"searchTerms":' + _encode(sorted(session.terms, key=session.terms.__getitem__))
 
 
 def _talked(session: Session, rules: Rules) -> tuple[bytes, bytes, bytes | None, bytes]:

@@ -31,6 +31,8 @@ WATCH_S = 0.05
 """How often the supervisor looks."""
 LOOK_MAX_S = 1.0
 """The most silence that one look can find: if the supervisor itself stood still, so may the workers have."""
+KILLED_S = 1.0
+"""So long a process may take to go when it is killed before the others are looked at again."""
 BEGIN_S = 60.0
 """A new process has at least so long for its first beat: it loads what it needs and finds Kafka and Redis before."""
 
@@ -95,7 +97,8 @@ class Slot:
         at = ask_where(process.pid, self._where)
         log.error("a worker hangs and is killed", worker=self.number, silent_s=round(self._silent_s, 1), at=at)
         process.kill()
-        process.join()
+        process.join(KILLED_S)
+        self._silent_s = 0.0
 
     def bury(self, code: int) -> None:
         """It has ended with this exit code: another is to be started, at once if it died alone."""

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +121,10 @@ def _fold(pipeline: Pipeline, projector: Process, worker: int, total: int, *, is
 
 
 def sessions(count: int) -> tuple[int, Records, bool]:
-    """So many live sessions, of two events each, the second when all have had their first."""
-    return 2 * count, (_event(f"s-{i % count}", i, i // count) for i in range(2 * count)), False
+    """So many live sessions of an event each, and then a second event of every tenth."""
+    firsts = (_event(f"s-{i}", i, 0) for i in range(count))
+    seconds = (_event(f"s-{i}", count + i, 1) for i in range(0, count, 10))
+    return count + len(range(0, count, 10)), chain(firsts, seconds), False
 
 
 def session(count: int) -> tuple[int, Records, bool]:

@@ -10,9 +10,11 @@ from tests.simulation.exhaustive import (
     HISTORIES,
     THREE_SESSIONS,
     TROUBLES,
+    TWO_OF_A_CONVERSATION,
     History,
     every_crash_point,
     every_loss_after,
+    every_loss_after_a_conflict,
 )
 from tests.simulation.run import run
 
@@ -60,6 +62,14 @@ def test_what_was_only_noted_while_catching_up_survives_a_store_that_loses_the_n
     outcomes = dict(every_loss_after(THREE_SESSIONS, "send offsets", seed=6))  # Three records, then one at a time.
 
     assert len(outcomes) > 40
+    assert {at: outcome.violations for at, outcome in outcomes.items() if outcome.violations} == {}
+
+
+@pytest.mark.parametrize("node", [0, 1])
+def test_what_others_overtook_survives_a_store_that_loses_writes_afterwards(node: int) -> None:
+    outcomes = dict(every_loss_after_a_conflict(TWO_OF_A_CONVERSATION, node))
+
+    assert any("Conflict" in line for outcome in outcomes.values() for line in outcome.trace)
     assert {at: outcome.violations for at, outcome in outcomes.items() if outcome.violations} == {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.memory import MemoryPublisher, MemoryRecord, MemorySource
 SIZES = pytest.mark.parametrize("size", [1, 2, 100])
 
 
-def visit(event_id: str, at: int, customer: str = "c", **payload: object) -> Json:
+def visit(event_id: str, at: int, customer: str = "c", **payload: Any) -> Json:
     """A raw event, `at` ms after `T0`."""
     event = web(event_id, at, about={"customerId": customer, "customerIdType": "cookie"}, **payload)
     del event["session"]

@@ -6,7 +6,6 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import redis
 
 from projector.adapters.redis import open_store
 from projector.adapters.redis_check import check_server

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import zstandard
@@ -35,8 +36,8 @@ def bench(world: World, options: Options) -> Result:
     def run(*words: str | Path) -> Numbers:
         return _numbers(_run(list(words), home), idle, options.events)
 
-    ways = {name: (lambda path=path: run(path)) for name, path in _packed(plain).items()}
-    ways[f"plain, {WORKERS} workers"] = lambda: run("--workers", str(WORKERS), plain)
+    ways = {name: partial(run, path) for name, path in _packed(plain).items()}
+    ways[f"plain, {WORKERS} workers"] = partial(run, "--workers", str(WORKERS), plain)
     rows = in_rounds(options.rounds, ways)
     ratios = {f"events/s a core, {row.name} to plain": ratio(row, rows[0], "events_per_core_s") for row in rows[1:]}
     ratios[f"events/s, {WORKERS} workers to 1"] = ratio(rows[-1], rows[0], "events_per_s")

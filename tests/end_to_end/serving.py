@@ -65,6 +65,14 @@ def memory_mb(pid: int, what: str = "VmHWM") -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
 
 
+def is_alive(pid: int) -> bool:
+    """Whether the process runs or stands still; one that nobody has buried yet does neither."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def child_of(projector: Process) -> int:
     """The worker, when it is there; the other child is what multiprocessing tracks its resources with."""
     asked = ["pgrep", "-P", str(projector.pid), "-f", "spawn_main"]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 AT_LEAST_ONCE = {**SMALL, "delivery": "at-least-once"}
 # The whole of the suites with kills, with this delivery: make test-delivery.
-STEPS = ("saved 4", "publish", "commit", "committed", "end commit")
+STEPS = ("commit", "saved 4", "publish", "committed")
 STEPS_OF_TWO = ("saved 2", "commit")
 
 

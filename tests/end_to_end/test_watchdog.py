@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.end_to_end.promises import assert_end_is_right, assert_ledger_balances
-from tests.end_to_end.serving import IN_TIME_S, child_of, hangs, logged, service, wait_until_left, wait_until_read
+from tests.end_to_end.serving import (
+    IN_TIME_S,
+    child_of,
+    hangs,
+    is_alive,
+    logged,
+    service,
+    wait_until,
+    wait_until_left,
+    wait_until_read,
+)
 from tests.end_to_end.test_kill import log_of_rounds
 from tests.generate import demo_events
 from tests.services.kafka import Kafka
@@ -23,6 +32,7 @@ from tests.services.run import new_home
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.end_to_end.pipeline import Pipeline
     from tests.services.proxy import Proxies
@@ -61,6 +71,22 @@ def test_a_worker_that_hangs_in_any_call_is_killed_in_time_and_loses_and_repeats
     assert_end_is_right(pipeline)
 
 
+def test_a_worker_that_hangs_goes_when_its_supervisor_is_gone(new_pipeline: Callable[..., Pipeline]) -> None:
+    pipeline = new_pipeline(**SETTINGS)
+    pipeline.feed(log_of_rounds())
+    marks = pipeline.home / "marks"
+    marks.mkdir()
+    hanging = {"MORTAL_STEPS": "commit", "MORTAL_COUNT": "1", "MORTAL_KILLS": "nobody", "MORTAL_MARKS": str(marks)}
+    with service(pipeline, "mortal", **hanging) as projector:
+        wait_until(projector, (marks / "0").exists)
+        worker = child_of(projector)
+
+        projector.kill()
+
+        assert is_alive(worker)
+        assert wait_for(lambda: not is_alive(worker), timeout_s=BOUND_S + 2 * SLACK_S)
+
+
 def test_a_worker_that_stands_still_is_killed_in_time_and_loses_and_repeats_nothing(
     new_pipeline: Callable[..., Pipeline],
 ) -> None:
@@ -74,7 +100,7 @@ def test_a_worker_that_stands_still_is_killed_in_time_and_loses_and_repeats_noth
         pipeline.feed(log[len(log) // 2 :])
 
         assert wait_for(lambda: bool(hangs(projector)), timeout_s=BOUND_S + 2 * SLACK_S)
-        assert wait_for(lambda: not Path(f"/proc/{worker}").exists(), timeout_s=SLACK_S)
+        assert wait_for(lambda: not is_alive(worker), timeout_s=SLACK_S)
         projector.stop()
     pipeline.run()
     assert_end_is_right(pipeline)

@@ -133,16 +133,6 @@ def _only_touched_shards(original: Original) -> Original:
     return save
 
 
-def _positions_at_once(original: Original) -> Original:
-    """With the tracks, also where facts go from one shard to another."""
-
-    def save(saving: Saving, draft: Draft) -> Any:
-        draft.linked = False
-        return original(saving, draft)
-
-    return save
-
-
 def _everybody_publishes(original: Original) -> Original:
     def write(saving: Saving, draft: Draft, shard: int, *rest: Any, **more: Any) -> Write:
         made: Write = original(saving, draft, shard, *rest, **more)

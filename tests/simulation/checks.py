@@ -65,7 +65,7 @@ def _state(world: SimWorld, log: dict[int, list[MemoryRecord]]) -> list[str]:
 def _may_be_forgotten(snapshot: bytes, world: SimWorld) -> bool:
     """The clock of its partition may have gone past all that the store has to keep it for."""
     session = msgspec.json.decode(snapshot)
-    last = parse_ms(session["createdDate"]) + 1000 * session["durationInSeconds"]
+    last: int = parse_ms(session["createdDate"]) + 1000 * session["durationInSeconds"]
     clock = max(clocks[-1] for clocks in world.broker.clocks if clocks)
     return last + world.plan.retention + SWEEP_SLACK < clock
 

@@ -81,8 +81,9 @@ def group_options(settings: KafkaSettings) -> dict[str, Any]:
         "group_instance_id": re.sub(r"[^A-Za-z0-9._-]", "-", settings.instance)[-_INSTANCE_MAX:] or None,
         "session_timeout_ms": settings.group_session_timeout_ms,
         "heartbeat_interval_ms": settings.group_session_timeout_ms // 3,
-        # Also the rebalance timeout: how long the others wait for a member that is in the middle of a turn.
-        "max_poll_interval_ms": max(60_000, settings.group_session_timeout_ms),
+        # Also the rebalance timeout: how long the others wait for a member that is in the middle of a turn. One that
+        # hangs is killed long before; one that is slow has to come to its end, or it would begin the same for ever.
+        "max_poll_interval_ms": max(300_000, settings.group_session_timeout_ms),
     }
 
 

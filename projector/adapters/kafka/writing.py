@@ -84,7 +84,7 @@ class BatchWriter:
         self._sender: Any = producer._sender  # noqa: SLF001
         self._transactions: Any = producer._transaction_manager  # noqa: SLF001
         config: dict[str, Any] = producer.config
-        self._batch_bytes_max: int = min(config["batch_size"], config["max_request_size"])
+        self._batch_bytes_max: int = min(config["batch_size"], limits.snapshot_bytes_max)
         self._codec = Codec(config["compression_attrs"], compress_of(producer))
 
     def write(self, changes: Sequence[Change]) -> list[Any]:
