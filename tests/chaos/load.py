@@ -45,13 +45,14 @@ def records(seed: int, *, keyed: bool) -> Iterator[tuple[str, bytes]]:
     feeds = [live_events(seed, clock_ms=_now_ms)]
     if keyed:
         feeds.append(live_events(seed + 1, clock_ms=_now_ms, raw=True))
+    flaws = _FLAWS if keyed else tuple(filter(None, _FLAWS))  # kcat leaves out an empty line that has no key.
     random, latest = Random(f"load {seed}"), deque[tuple[str, bytes]](maxlen=_REPEATED_OF)
     for number, feed in enumerate(itertools.cycle(feeds)):
         chance = random.random()
         if chance < _REPEATED and latest:
             yield random.choice(latest)
         elif chance < _REPEATED + _FLAWED:
-            flaw = random.choice(_FLAWS)
+            flaw = random.choice(flaws)
             yield f"flawed-{random.randrange(40)}", flaw % number if b"%" in flaw else flaw
         else:
             latest.append(next(feed))
