@@ -15,7 +15,7 @@ from projector.route import TrackKey, named_track, session_of, visitor_of
 from projector.rules import Rules
 from projector.session import Session, is_held, last_activity, new_session
 from projector.taking import Taking
-from projector.track import Alias, Incoming, Outcome, Track, find, fold, link, links_of, visit_ids
+from projector.track import Alias, Incoming, Outcome, Track, find, fold, is_late, link, links_of, visit_ids
 from projector.visitor import fold_visits, foresee
 
 Work = dict[TrackKey, list[Incoming]]
@@ -56,24 +56,23 @@ class Crossing:
                 self._keep_alias(draft, key, visit)
             if key not in named:
                 continue
-            if visit is not None and not is_held(visit, named[key][0].clock, self._rules):
-                self._part(draft, to, session_of(key))
-                visit = None
-            if visit is None:
-                self._track(key).alias = None  # The visit is gone, and its id starts anew.
+            if visit is None or not is_held(visit, named[key][0].clock, self._rules):
+                if not all(is_late(record, self._rules) for record in named[key]):
+                    self._begin_anew(draft, key, to)
                 continue
             records = [*visits.pop(to, []), *named.pop(key)]
             visits[to] = sorted(records, key=lambda one: (one.partition, one.offset))
             if key not in draft.due and key not in draft.noted:
                 draft.touched.pop(key, None)
 
-    def _part(self, draft: Draft, visitor: TrackKey, named: str) -> None:
-        """Have an id lead to the visit no more that it is, or was merged into: it comes back after the retention."""
-        track = self._track(visitor)
-        assert track.visits is not None
-        track.visits.merged.pop(named, None)
-        track.sessions = [session for session in track.sessions if session.id != named]
-        draft.touched[visitor].is_changed = True
+    def _begin_anew(self, draft: Draft, key: TrackKey, visitor: TrackKey) -> None:
+        """An id comes back after the retention of the visit that it led to, and is a session of its own from now on."""
+        self._track(key).alias = None
+        track, named = self._track(visitor), session_of(key)
+        if track.visits is not None and named in visit_ids(track):
+            track.visits.merged.pop(named, None)
+            track.sessions = [session for session in track.sessions if session.id != named]
+            draft.touched[visitor].is_changed = True
 
     def _lead_back(self, draft: Draft, peculiar: Iterable[TrackKey]) -> None:
         """Make ids lead to their visits again that were taken, by one who knew nothing of the visit, for others."""
@@ -150,7 +149,7 @@ class Crossing:
 
     def _fold_before(self, draft: Draft, key: TrackKey, records: list[Incoming]) -> None:
         """Fold what named a visit before the visit was opened."""
-        odd = fold(self._track(key), key, records, committed=self._life.committed, rules=self._rules, cuts=draft.cuts)
+        odd = fold(self._track(key), key, records, self._life.committed, self._rules, draft.cuts)
         draft.enter(draft.touched[key], records, odd)
         draft.records.setdefault(key, []).extend(records)
 

@@ -15,24 +15,24 @@ from projector.cache import Cached, is_live
 from projector.crossing import Crossing, Work
 from projector.draft import Draft
 from projector.life import Life
-from projector.ports import NO_CLOCK, Batch, Conflict, Partition, Store
+from projector.ports import NO_CLOCK, Batch, Change, Conflict, Partition, Store
 from projector.reading import Reading
 from projector.route import TrackKey, is_visitor, named_track
 from projector.rules import Rules
-from projector.session import is_published
+from projector.session import Session, is_published
 from projector.sessionize import are_too_many, forget_visits
 from projector.short_ids import ShortIds
 from projector.taking import Taking
-from projector.track import SWEEP_SLACK, Due, Incoming, Track, fold, is_swept, next_due, settle, visit_ids
+from projector.track import SWEEP_SLACK, Due, Incoming, Track, fold, is_swept, next_due, positions_of, settle, visit_ids
 from projector.values import encode_json
 
 
 class Drafting:
     """Makes the draft of a turn in one life's cache."""
 
-    def __init__(self, life: Life, store: Store, rules: Rules, *, sweeps: bool = True) -> None:
-        """Without `sweeps` nothing is let go: a replay shows every session."""
-        self._life, self._store, self._rules, self._sweeps = life, store, rules, sweeps
+    def __init__(self, life: Life, store: Store, rules: Rules, *, sweeps: bool = True, publishes: bool = True) -> None:
+        """Without `sweeps` nothing is let go: a replay shows every session. `publishes`: somebody wants snapshots."""
+        self._life, self._rules, self._sweeps, self._publishes = life, rules, sweeps, publishes
         self._taking = Taking(life, store, rules)
         self._crossing = Crossing(life, self._taking, rules)
         self._short_ids = ShortIds(life, store, rules)
@@ -105,13 +105,17 @@ class Drafting:
     def _fold_all(self, draft: Draft, keys: Iterable[TrackKey], named: Work, visits: Work) -> None:
         """Fold records, of tracks and of visitors; `keys` take part whether they have some or not."""
         draft.unsettled = dict.fromkeys(keys)
-        peculiar = self._taking.take(draft, chain(named, visits, draft.unsettled))
+        peculiar = self._taking.take(draft, chain(visits, draft.unsettled))
         for key in draft.noted.keys() & draft.unsettled.keys():
             draft.touched[key].live = ()  # Who left a note may have revived it.
         if peculiar or visits:
+            peculiar += self._taking.take(draft, named)
             self._crossing.fold_visits(draft, peculiar, named, visits)
-        self._fold_named(draft, named)
-        draft.records |= named
+        led = {key: named.pop(key) for key in self._fold_named(draft, named)}
+        if led:
+            self._crossing.fold_visits(draft, list(led), led, {})
+            self._fold_named(draft, led)  # What is left: their visits are gone.
+        draft.records |= named | led
         self._crossing.follow_links(draft)
         for key in draft.unsettled:
             if key in draft.touched:  # Else its records went to a visitor's.
@@ -119,15 +123,25 @@ class Drafting:
         self._short_ids.claim(draft)
         self._short_ids.retire(draft)
 
-    def _fold_named(self, draft: Draft, named: Work) -> None:
-        """Fold what events name; of a usual track, settle at once what follows from it."""
-        rules, committed, cuts, touched = self._rules, self._life.committed, draft.cuts, draft.touched
-        unsettled, clocks, behind = draft.unsettled, draft.end_clocks, self._life.behind
+    def _fold_named(self, draft: Draft, named: Work) -> list[TrackKey]:
+        """Fold what events name; of a usual track, settle at once what follows from it: here it is at hand.
+
+        Gives the keys that lead to visits: their records are not folded.
+        """
+        rules, committed, cuts, unsettled = self._rules, self._life.committed, draft.cuts, draft.unsettled
+        cache, touched, clocks, behind = self._life.cache, draft.touched, draft.end_clocks, self._life.behind
         timeouts, sweep = self._timeouts, rules.retention + SWEEP_SLACK if rules.retention else None
+        led, missing = list[TrackKey](), Work()
         for key, records in named.items():
-            cached = touched[key]
-            track = cached.track
-            odd = fold(track, key, records, committed=committed, rules=rules, cuts=cuts)
+            cached = cache.get(key)
+            if cached is None:
+                missing[key] = records
+                continue
+            touched[key], cached.is_used, track = cached, True, cached.track
+            if track.alias is not None:
+                led.append(key)
+                continue
+            odd = fold(track, key, records, committed, rules, cuts)
             if odd:
                 draft.enter(cached, records, odd)
             else:
@@ -144,21 +158,30 @@ class Drafting:
             ):
                 unsettled[key] = None
                 continue
-            call = session.last + wait
-            if cached.is_changed:
-                before = cached.call
-                if before is None or call < before or track.keeper != home or before < clocks[home]:
-                    self._call(draft, cached, call)
-                cached.call = call
-            if not cached.live:
-                draft.wanted.append((cached, session))
-                cached.live = (session.id,)
+            self._goes_on(draft, cached, session, session.last + wait, clocks[home])
+        if missing:
+            self._taking.load(missing)
+            led += self._fold_named(draft, missing)
+        return led
+
+    def _goes_on(self, draft: Draft, cached: Cached, session: Session, call: int, clock: int) -> None:
+        """What follows from a usual track whose session goes on at its end clock, and at `call` no longer."""
+        track, before = cached.track, cached.call
+        if cached.is_changed:
+            if before is None or call < before or track.keeper != track.home or before < clock:
+                self._call(draft, cached, call)
+            cached.call = call
+        if not cached.live:
+            draft.wanted.append((cached, session))
+            cached.live = (session.id,)
+        if self._publishes:
+            cached.change = Change(session.id, 2 * positions_of(track.applied, session.linked), session)
 
     # What follows from a track.
 
     def _settle(self, draft: Draft, cached: Cached) -> None:
         """Bring a track whose home is here to its end clock, and work out what follows from it."""
-        key, track = cached.key, cached.track
+        key, track, cached.change = cached.key, cached.track, None
         if not track.sessions and track.alias is None and key not in draft.consulted:
             del draft.touched[key], self._life.cache[key]  # It was swept, or all its records came too late.
             return

@@ -215,7 +215,7 @@ class Store(Kept, Protocol):
     def close(self) -> None: ...
 
 
-class Change(Struct):
+class Change(Struct, gc=False):
     """A session to be published as it is now, or withdrawn."""
 
     session_id: str

@@ -19,8 +19,9 @@ from projector.route import TrackKey, is_visitor, route
 from projector.rules import Rules
 from projector.track import Incoming
 
-MANY_ATTRIBUTES_BYTES = ATTRIBUTES_MAX * len('"":1,')
-"""A record up to this size has neither too many attributes nor one that is too large."""
+MANY_ATTRIBUTES_BYTES = ATTRIBUTES_MAX * len('"ab":1,')
+"""A record up to this size has neither too many attributes nor one that is too large: there are only some 95 names of
+one byte, and what they save the envelope takes."""
 
 
 class Reading(Struct):

@@ -25,26 +25,21 @@ from projector.track import Outcome, revision_of
 def changes_of(draft: Draft, rules: Rules) -> list[Change]:
     """Snapshots, and tombstones of visits that were merged, in the order of the tracks."""
     changes: list[Change] = []
-    left, due = draft.left, draft.due
     for key, cached in draft.touched.items():
-        track = cached.track
-        if track.home is None or (left and key in left):
-            continue
-        if track.visits is None and not (due and key in due):
-            for session in track.sessions:
-                if session.events:
-                    changes.append(Change(session.id, revision_of(track, session, rules), session))
-        else:
+        if cached.change is not None:
+            changes.append(cached.change)
+            cached.change = None
+        elif cached.track.home is not None and key not in draft.left:
             changes += _withdrawn(draft, cached)
             changes += [
-                Change(session.id, revision_of(track, session, rules), session)
+                Change(session.id, revision_of(cached.track, session, rules), session)
                 for session in _shown(draft, cached, rules)
             ]
     return changes
 
 
 def _shown(draft: Draft, cached: Cached, rules: Rules) -> list[Session]:
-    """The sessions of a visitor's track, or of one that is due, that are to be published."""
+    """The sessions of a track whose home is here that are to be published."""
     key, track = cached.key, cached.track
     due = draft.due.get(key)
     is_only_due = due is not None and key not in draft.records and key not in draft.noted

@@ -86,7 +86,6 @@ def fold(
     track: Track,
     key: TrackKey,
     incoming: Iterable[Incoming],
-    *,
     committed: Mapping[int, int],
     rules: Rules,
     cuts: Counter[str],
@@ -241,8 +240,11 @@ def revision_of(track: Track, session: Session, rules: Rules) -> int:
     later one of the same partition came through a link would change the content and not the revision.
     """
     own = session.positions if track.visits is not None else track.applied
-    positions = sum(own.values()) + sum(session.linked.values())
-    return 2 * positions + (ended_at(session, rules) is not None)
+    return 2 * positions_of(own, session.linked) + (ended_at(session, rules) is not None)
+
+
+def positions_of(own: Mapping[int, int], linked: Mapping[int, int]) -> int:
+    return sum(own.values()) + sum(linked.values()) if linked else sum(own.values())
 
 
 # Stored.

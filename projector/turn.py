@@ -75,7 +75,7 @@ class Turn:
         self._rules, self._started_at, self._sweeps = rules, started_at, sweeps
         self._cache = Cache(life.cache, cache_max)
         self._publishes, self._read, self._places = publishes, reader or read, places
-        self._drafting = Drafting(life, store, rules, sweeps=sweeps)
+        self._drafting = Drafting(life, store, rules, sweeps=sweeps, publishes=publishes)
         self._short_ids = ShortIds(life, store, rules)
         self._saving = Saving(life, store, self._drafting)
 

@@ -197,3 +197,17 @@ def test_events_of_one_track_stay_in_the_order_of_the_log() -> None:
     )
 
     assert [(one.offset, one.event.id) for one in reading.work[KEY]] == [(0, "b"), (2, "a"), (3, "c")]
+
+
+def test_too_many_attributes_are_seen_in_the_shortest_record_that_can_hold_them() -> None:
+    names = ["", *(chr(one) for one in range(32, 128) if chr(one) not in '"\\')]
+    names += [a + b for a in "abcdefghijk" for b in "0123456789"]
+    members = ",".join(f'"{name}":1' for name in names[:201])
+    shortest = (
+        f'{{"id":"a","eventType":"AppEvent","createdDate":"{text_of(0)}","session":{{"id":"s"}},'
+        f'"appEvent":{{"eventName":"","attributes":{{{members}}}}}}}'
+    ).encode()
+
+    reading, _ = reading_of(shortest)
+
+    assert [refused.reason for refused in reading.refused] == ["too-large"]

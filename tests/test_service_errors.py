@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from projector.adapters.kafka import KafkaSettings, KafkaTopics
+from projector.adapters.kafka.settings import RECORD_BYTES_MAX
 from projector.errors import WrongInput
 from tests.cli import projector
 from tests.given import custom, line
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     NewRedis = Callable[..., RedisServer]
 
-COMPACTED = {"cleanup.policy": "compact,delete"}
+COMPACTED = {"cleanup.policy": "compact,delete", "max.message.bytes": str(RECORD_BYTES_MAX)}
 SOON_MS = "300"  # How long a broker that is not there is tried.
 
 

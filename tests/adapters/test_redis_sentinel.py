@@ -129,7 +129,11 @@ def store(watched: RedisSentinel) -> Iterator[RedisStore]:
 
 def fail_over(watched: RedisSentinel) -> None:
     watched.master.kill()
-    assert wait_for(lambda: watched.master_port() == watched.replica.port, timeout_s=30)
+    with redis.Redis.from_url(watched.url) as sentinel:
+        # Asked for the address alone it tells the new one before it has brought the failover to its end.
+        assert wait_for(
+            lambda: sentinel.sentinel_masters()[watched.master_name]["port"] == watched.replica.port, timeout_s=30
+        )
 
 
 def positions(store: RedisStore) -> list[dict[int, Position]]:
