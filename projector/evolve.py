@@ -4,7 +4,6 @@ It collates facts: no clock, no policy, no errors on data. `decode` rejects, the
 """
 
 from collections import Counter
-from typing import Any
 
 from projector import slots
 from projector.collected import (

@@ -96,7 +96,10 @@ def new_session(session_id: str) -> Session:
 
 
 event_key = xxhash.xxh3_64_intdigest
-"""What is remembered of an event id, from its UTF-8: 64 bits; two of 4,096 ids are taken for one in 1 of 10^12 sessions."""
+"""What is remembered of an event id, from its UTF-8: 64 bits.
+
+Two of 4,096 ids are taken for one in 1 of 10^12 sessions.
+"""
 
 
 # Dates and the end.

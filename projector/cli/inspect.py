@@ -6,8 +6,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from projector import slots
-from projector import exits, logs
+from projector import exits, logs, slots
 from projector.adapters.redis import RedisStore
 from projector.cli import options
 from projector.cli.progress import progress
