@@ -56,17 +56,21 @@ class Crossing:
                 self._keep_alias(draft, key, visit)
             if key not in named:
                 continue
-            if visit is None or not is_held(visit, named[key][0].clock, self._rules):
-                if not all(is_late(record, self._rules) for record in named[key]):
-                    self._begin_anew(draft, key, to)
+            if visit is None or self._comes_back(visit, named[key]):
+                self._begin_anew(draft, key, to)
                 continue
             records = [*visits.pop(to, []), *named.pop(key)]
             visits[to] = sorted(records, key=lambda one: (one.partition, one.offset))
             if key not in draft.due and key not in draft.noted:
                 draft.touched.pop(key, None)
 
+    def _comes_back(self, visit: Session, records: list[Incoming]) -> bool:
+        """Records name a visit that is held no more, and are not too late to begin something new."""
+        is_held_still = is_held(visit, records[0].clock, self._rules)
+        return not is_held_still and not all(is_late(record, self._rules) for record in records)
+
     def _begin_anew(self, draft: Draft, key: TrackKey, visitor: TrackKey) -> None:
-        """An id comes back after the retention of the visit that it led to, and is a session of its own from now on."""
+        """The visit is gone, or held no more: its id is that of a session of its own from now on."""
         self._track(key).alias = None
         track, named = self._track(visitor), session_of(key)
         if track.visits is not None and named in visit_ids(track):

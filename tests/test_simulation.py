@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 from msgspec.structs import replace
 
@@ -23,6 +25,8 @@ ONCE_FAILED = (735, 1062, 1391, 1773, 1802, 2212, 3045, 3233, 3590, 8334)
 """Seeds that showed a flaw of the product; they tell other stories when the number of calls of a turn changes."""
 HUNT = 400
 """So many seeds a break may hide in; most are caught within ten."""
+HIDDEN = {"follow the links of new records only": 374}
+"""Seeds that catch those that hide well, looked at first."""
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
@@ -76,7 +80,8 @@ def test_what_others_overtook_survives_a_store_that_loses_writes_afterwards(node
 @pytest.mark.parametrize("name", BREAKS)
 def test_a_product_with_one_rule_left_out_is_caught(name: str) -> None:
     with broken(name):
-        caught = next((seed for seed in range(HUNT) if run(seed, harsh=True).violations), None)
+        seeds = chain([HIDDEN[name]] if name in HIDDEN else [], range(HUNT))
+        caught = next((seed for seed in seeds if run(seed, harsh=True).violations), None)
 
     assert caught is not None
 

@@ -2,10 +2,10 @@
 
 import struct
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 from projector.ports import Change, Partition, Refused
+from projector.remembers import remembers
 from projector.rules import Rules
 from projector.snapshot import CE_SOURCE, CE_TYPE_TOMBSTONE, Header, headers_of, snapshot_of
 
@@ -19,7 +19,7 @@ KEYS_REMEMBERED = 65_536
 def partitioner(partitions: int) -> Callable[[str], Partition]:
     """Kafka's default partitioner for a topic of so many partitions, by key (contract §6)."""
 
-    @lru_cache(maxsize=KEYS_REMEMBERED)
+    @remembers(KEYS_REMEMBERED)
     def partition_of(key: str) -> Partition:
         return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions
 
