@@ -1,9 +1,8 @@
 """The marketing campaign that a page's query names, from that alone; values keep their case and are decoded once."""
 
-from functools import lru_cache
-
-from projector.enrich.url import REMEMBERED_LENGTH_MAX, REMEMBERED_MAX, form_pairs
+from projector.enrich.url import REMEMBERED_MAX, form_pairs
 from projector.models import Campaign
+from projector.remembers import remembers
 
 CLICK_ID_NETWORKS = {
     "gclid": "Google",
@@ -24,8 +23,6 @@ def campaign_of(query_string: str | None) -> Campaign | None:
     """The campaign of a query without `?` (contract §7), None where it names none. What it returns is shared."""
     if query_string is None or not _may_name_a_campaign(query_string):
         return None
-    if len(query_string) <= REMEMBERED_LENGTH_MAX:
-        return _remembered_campaign(query_string)
     return _campaign_in(query_string)
 
 
@@ -41,6 +38,7 @@ def _may_name_a_campaign(query: str) -> bool:
     )
 
 
+@remembers(REMEMBERED_MAX)
 def _campaign_in(query: str) -> Campaign | None:
     first: dict[str, str] = {}
     for name, value in form_pairs(query):
@@ -57,8 +55,3 @@ def _campaign_in(query: str) -> Campaign | None:
         network=CLICK_ID_NETWORKS.get(clicked),
     )
     return None if found == Campaign() else found
-
-
-@lru_cache(maxsize=REMEMBERED_MAX)
-def _remembered_campaign(query: str) -> Campaign | None:
-    return _campaign_in(query)

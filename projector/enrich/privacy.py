@@ -16,8 +16,9 @@ from urllib.parse import unquote_plus
 from msgspec import Struct
 from msgspec.structs import force_setattr, replace
 
-from projector.enrich.url import REMEMBERED_LENGTH_MAX, REMEMBERED_MAX
+from projector.enrich.url import REMEMBERED_MAX
 from projector.models import Page, Referrer
+from projector.remembers import LENGTH_MAX
 
 Mode = Literal["keep", "truncate", "hash", "drop"]
 
@@ -106,7 +107,7 @@ def redact_url(rule: QueryRule, url: str) -> str:
     """The address without the parameters that the rule takes away, in query and fragment; the rest as it was."""
     if not rule.is_on or ("?" not in url and "#" not in url):
         return url
-    return _remembered_url(rule, url) if len(url) <= REMEMBERED_LENGTH_MAX else _redacted_url(rule, url)
+    return _remembered_url(rule, url) if len(url) <= LENGTH_MAX else _redacted_url(rule, url)
 
 
 def redact_query(rule: QueryRule, query: str) -> str:

@@ -5,7 +5,6 @@ from urllib.parse import parse_qsl
 
 from projector.enrich.referrer_list import Source, source_of
 from projector.enrich.url import (
-    REMEMBERED_LENGTH_MAX,
     REMEMBERED_MAX,
     UrlParts,
     form_pairs,
@@ -13,6 +12,7 @@ from projector.enrich.url import (
     registrable_domain,
 )
 from projector.models import Page, Referrer
+from projector.remembers import LENGTH_MAX
 
 INTERNAL = "internal"
 UNKNOWN = "unknown"
@@ -59,7 +59,7 @@ def _domain_of(page: Page | None) -> str | None:
 
 
 def _referrer_of(url: str, page_domain: str | None) -> Referrer:
-    return _remembered_referrer(url, page_domain) if len(url) <= REMEMBERED_LENGTH_MAX else _derived(url, page_domain)
+    return _remembered_referrer(url, page_domain) if len(url) <= LENGTH_MAX else _derived(url, page_domain)
 
 
 def _derived(url: str, page_domain: str | None) -> Referrer:

@@ -3,8 +3,9 @@
 import re
 from functools import lru_cache
 
-from projector.enrich.url import REMEMBERED_LENGTH_MAX, REMEMBERED_MAX, form_pairs
+from projector.enrich.url import REMEMBERED_MAX, form_pairs
 from projector.models import Page
+from projector.remembers import LENGTH_MAX
 
 
 def may_name_terms(page: Page, parameters: tuple[str, ...]) -> bool:
@@ -31,7 +32,7 @@ def search_terms_of(
         return (own,)
     if not page_query_string or "=" not in page_query_string:
         return ()
-    if len(page_query_string) <= REMEMBERED_LENGTH_MAX:
+    if len(page_query_string) <= LENGTH_MAX:
         return _remembered_terms(page_query_string, parameters)
     return _terms_in(page_query_string, parameters)
 

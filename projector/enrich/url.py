@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl, urlsplit
 from tldextract import TLDExtract
 
 from projector.models import Page
+from projector.remembers import remembers
 
 REMEMBERED_MAX = 8192
-REMEMBERED_LENGTH_MAX = 1024
-"""Texts kept in each cache, and the length up to which one is kept: together they bound a cache at tens of MB."""
+"""Texts kept in each cache; with the length up to which one is kept it bounds a cache at tens of MB."""
 
 _HOST_LENGTH_MAX = 253  # RFC 1035 §2.3.4; what is longer is no name of the DNS and has no registrable domain.
 _BLANKS = "".join(map(chr, range(33)))  # Control characters and the blank, which the URL standard cuts off.
@@ -34,9 +34,10 @@ class UrlParts(NamedTuple):
     fragment: str | None
 
 
+@remembers(REMEMBERED_MAX)
 def parse_url(url: str) -> UrlParts | None:
     """The parts of an address (contract §7), None for a blank text and one that breaks the syntax; never raises."""
-    return _remembered_parts(url) if len(url) <= REMEMBERED_LENGTH_MAX else _parts_of(url)
+    return _parts_of(url)
 
 
 def complete_page(page: Page) -> Page:
@@ -82,10 +83,10 @@ def registrable_domain(hostname: str) -> str:
     return _remembered_domain(hostname)
 
 
+# The campaign and the search terms read the same query one after the other, so that a few entries do.
+@remembers(1024)
 def form_pairs(query_string: str) -> tuple[tuple[str, str], ...]:
     """Names and values of a query, form-decoded once as UTF-8, in the order of the text, empty values included."""
-    if len(query_string) <= REMEMBERED_LENGTH_MAX:
-        return _remembered_pairs(query_string)
     return tuple(parse_qsl(query_string, keep_blank_values=True))
 
 
@@ -112,16 +113,5 @@ def _parts_of(url: str) -> UrlParts | None:
 
 
 @lru_cache(maxsize=REMEMBERED_MAX)
-def _remembered_parts(url: str) -> UrlParts | None:
-    return _parts_of(url)
-
-
-@lru_cache(maxsize=REMEMBERED_MAX)
 def _remembered_domain(hostname: str) -> str:
     return _SUFFIXES.extract_str(hostname).top_domain_under_public_suffix or hostname
-
-
-# The campaign and the search terms read the same query one after the other, so that a few entries do.
-@lru_cache(maxsize=1024)
-def _remembered_pairs(query_string: str) -> tuple[tuple[str, str], ...]:
-    return tuple(parse_qsl(query_string, keep_blank_values=True))

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projector.enrich.campaign import CLICK_ID_NETWORKS, campaign_of
-from projector.enrich.url import REMEMBERED_LENGTH_MAX
 from projector.models import Campaign
+from projector.remembers import LENGTH_MAX
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
@@ -67,7 +67,7 @@ def test_a_parameter_written_in_escapes_is_known_all_the_same() -> None:
 
 
 def test_a_query_too_long_to_remember_is_read_all_the_same() -> None:
-    assert campaign_of("x=" + "a" * REMEMBERED_LENGTH_MAX + "&utm_source=mail") == Campaign(source="mail")
+    assert campaign_of("x=" + "a" * LENGTH_MAX + "&utm_source=mail") == Campaign(source="mail")
 
 
 @given(ANY_TEXT | ANY_TEXT.map("utm_source=".__add__))

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from projector.enrich.referrer import complete_referrer
 from projector.enrich.referrer_list import source_of
-from projector.enrich.url import REMEMBERED_LENGTH_MAX, parse_url
+from projector.enrich.url import parse_url
 from projector.models import Page, Referrer
+from projector.remembers import LENGTH_MAX
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 SHOP = Page(url="https://shop.example.com/boots")
@@ -195,7 +196,7 @@ def test_keywords_are_the_first_value_of_the_engine_s_parameters(url: str, keywo
 
 
 def test_an_address_too_long_to_remember_is_read_all_the_same() -> None:
-    assert medium_and_name("https://www.bing.com/?x=" + "a" * REMEMBERED_LENGTH_MAX) == ("search", "Bing")
+    assert medium_and_name("https://www.bing.com/?x=" + "a" * LENGTH_MAX) == ("search", "Bing")
 
 
 @given(ANY_TEXT | ANY_TEXT.map("https://www.google.com/?q=".__add__), st.none() | ANY_TEXT)

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projector.enrich.search import search_terms_of
-from projector.enrich.url import REMEMBERED_LENGTH_MAX
+from projector.remembers import LENGTH_MAX
 
 PARAMETERS = ("q", "query", "search", "term")
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
@@ -38,7 +38,7 @@ def test_the_parameters_are_those_of_the_setting() -> None:
 
 
 def test_a_query_too_long_to_remember_is_read_all_the_same() -> None:
-    assert search_terms_of(None, "x=" + "a" * REMEMBERED_LENGTH_MAX + "&q=boots", PARAMETERS) == ("boots",)
+    assert search_terms_of(None, "x=" + "a" * LENGTH_MAX + "&q=boots", PARAMETERS) == ("boots",)
 
 
 @given(st.none() | ANY_TEXT, st.none() | ANY_TEXT | ANY_TEXT.map("q=".__add__))

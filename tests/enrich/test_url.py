@@ -3,7 +3,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from projector.enrich.url import (
-    REMEMBERED_LENGTH_MAX,
     UrlParts,
     complete_page,
     form_pairs,
@@ -11,6 +10,7 @@ from projector.enrich.url import (
     registrable_domain,
 )
 from projector.models import Page
+from projector.remembers import LENGTH_MAX
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))  # Lone surrogates and control characters included.
 MARKS = ["//", "\\", *"/?#@:[]%+&=. \t", "http", "https:", "%41", "。", "℀", "\ud800"]
@@ -96,7 +96,7 @@ def test_a_fragment_routed_page_keeps_its_route_in_the_fragment() -> None:
 
 
 def test_an_address_too_long_to_remember_is_taken_apart_all_the_same() -> None:
-    path = "/" + "a" * REMEMBERED_LENGTH_MAX
+    path = "/" + "a" * LENGTH_MAX
 
     parts = parse_url(f"https://example.com{path}")
 
