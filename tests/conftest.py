@@ -20,7 +20,7 @@ from tests.services.process import ServiceError
 from tests.services.proxy import Proxies
 from tests.services.redis import RedisServer
 from tests.services.redis_groups import RedisCluster, RedisSentinel
-from tests.services.run import Run, new_home
+from tests.services.run import Run, new_home, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -158,34 +158,22 @@ def new_redis(services_home: Path) -> Iterator[Callable[..., RedisServer]]:
 @pytest.fixture
 def redis_cluster(services_home: Path) -> Iterator[RedisCluster]:
     """A Cluster of three masters, this test's own."""
-    cluster = RedisCluster(new_home(services_home, "redis-cluster"), append_fsync="always")
-    try:
-        cluster.start()
+    with running(RedisCluster(new_home(services_home, "redis-cluster"), append_fsync="always")) as cluster:
         yield cluster
-    finally:
-        cluster.kill()
 
 
 @pytest.fixture
 def redis_sentinel(services_home: Path) -> Iterator[RedisSentinel]:
     """A master, its replica and a Sentinel, this test's own."""
-    watched = RedisSentinel(new_home(services_home, "redis-sentinel"))
-    try:
-        watched.start()
+    with running(RedisSentinel(new_home(services_home, "redis-sentinel"))) as watched:
         yield watched
-    finally:
-        watched.kill()
 
 
 @pytest.fixture
 def proxies(services_home: Path) -> Iterator[Proxies]:
     """Makes proxies that disturb connections, this test's own."""
-    server = Proxies(new_home(services_home, "proxies"))
-    try:
-        server.start()
+    with running(Proxies(new_home(services_home, "proxies"))) as server:
         yield server
-    finally:
-        server.kill()
 
 
 @pytest.fixture(scope="session")

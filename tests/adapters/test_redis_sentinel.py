@@ -16,7 +16,7 @@ from tests.adapters.store_calls import NOW, A, applied_of, put, saved, track
 from tests.adapters.store_contract import OwnershipContract, StoreContract
 from tests.services.process import free_port, wait_for
 from tests.services.redis_groups import RedisSentinel
-from tests.services.run import new_home
+from tests.services.run import new_home, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,22 +33,14 @@ SILENCE_MS = 300
 @pytest.fixture(scope="module")
 def calm(services_home: Path) -> Iterator[RedisSentinel]:
     """For the tests that break nothing."""
-    watched = RedisSentinel(new_home(services_home, "sentinel"), password="right-secret")
-    try:
-        watched.start()
+    with running(RedisSentinel(new_home(services_home, "sentinel"), password="right-secret")) as watched:
         yield watched
-    finally:
-        watched.kill()
 
 
 @pytest.fixture
 def watched(services_home: Path) -> Iterator[RedisSentinel]:
-    watched = RedisSentinel(new_home(services_home, "sentinel"), silence_ms=SILENCE_MS)
-    try:
-        watched.start()
+    with running(RedisSentinel(new_home(services_home, "sentinel"), silence_ms=SILENCE_MS)) as watched:
         yield watched
-    finally:
-        watched.kill()
 
 
 class TestSentinel(StoreContract, OwnershipContract):

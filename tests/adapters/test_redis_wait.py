@@ -14,7 +14,7 @@ from projector.errors import Unavailable
 from projector.ports import Position, Saved, Write
 from tests.adapters.store_calls import NOW, A, applied_of, put, track
 from tests.services.redis_groups import RedisCluster, RedisSentinel
-from tests.services.run import new_home
+from tests.services.run import new_home, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,23 +32,15 @@ SHARDS = 6
 @pytest.fixture(scope="module")
 def pair(services_home: Path) -> Iterator[RedisSentinel]:
     """A master and its replica, which nobody declares dead."""
-    pair = RedisSentinel(new_home(services_home, "pair"), silence_ms=60_000)
-    try:
-        pair.start()
+    with running(RedisSentinel(new_home(services_home, "pair"), silence_ms=60_000)) as pair:
         yield pair
-    finally:
-        pair.kill()
 
 
 @pytest.fixture(scope="module")
 def cluster(services_home: Path) -> Iterator[RedisCluster]:
     """Three masters with a replica each, none of which anybody declares dead."""
-    cluster = RedisCluster(new_home(services_home, "cluster"), replicas=3, silence_ms=60_000)
-    try:
-        cluster.start()
+    with running(RedisCluster(new_home(services_home, "cluster"), replicas=3, silence_ms=60_000)) as cluster:
         yield cluster
-    finally:
-        cluster.kill()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests import cli
 from tests.end_to_end.promises import assert_end_is_right, assert_ledger_balances, assert_live_equals_replay
 from tests.generate import bench_events
 from tests.services.redis_groups import RedisCluster, RedisSentinel
-from tests.services.run import new_home
+from tests.services.run import new_home, running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,24 +35,16 @@ LOST_WRITES = "reads again what is committed"
 @pytest.fixture
 def cluster(services_home: Path) -> Iterator[RedisCluster]:
     """Three masters, the first with a replica."""
-    cluster = RedisCluster(
-        new_home(services_home, "redis-cluster"), replicas=1, silence_ms=SILENCE_MS, append_fsync="always"
-    )
-    try:
-        cluster.start()
+    with running(
+        RedisCluster(new_home(services_home, "redis-cluster"), replicas=1, silence_ms=SILENCE_MS, append_fsync="always")
+    ) as cluster:
         yield cluster
-    finally:
-        cluster.kill()
 
 
 @pytest.fixture
 def watched(services_home: Path) -> Iterator[RedisSentinel]:
-    watched = RedisSentinel(new_home(services_home, "redis-sentinel"), silence_ms=SILENCE_MS)
-    try:
-        watched.start()
+    with running(RedisSentinel(new_home(services_home, "redis-sentinel"), silence_ms=SILENCE_MS)) as watched:
         yield watched
-    finally:
-        watched.kill()
 
 
 def test_a_cluster_that_loses_writes_and_a_master_comes_to_the_same(

@@ -11,7 +11,7 @@ import os
 import shutil
 import uuid
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from tests.services import machine
 from tests.services.kafka import Kafka
@@ -32,6 +32,24 @@ STORES = {"single": RedisServer, "cluster": RedisCluster, "sentinel": RedisSenti
 DELIVERY_VARIABLE = "PROJECTOR_TEST_DELIVERY"
 """How the pipelines of the end-to-end suite deliver where a test does not say."""
 _OWNER = "owner.pid"
+
+
+class Service(Protocol):
+    def start(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+S = TypeVar("S", bound=Service)
+
+
+@contextmanager
+def running(service: S) -> Iterator[S]:
+    """Starts a service, and ends it whatever becomes of it, also of its start."""
+    try:
+        service.start()
+        yield service
+    finally:
+        service.kill()
 
 
 class Run:
