@@ -72,6 +72,8 @@ class Life(Struct):
     """Tracks no longer held, to be deleted with the next write."""
     swept_ids: list[tuple[TrackKey, tuple[str, str]]] = []
     """Session and short ids of them, to be given back after that."""
+    told: dict[tuple[int, Partition], int] = {}
+    """By shard and home the number of the newest note that was left while catching up; gone once all are published."""
     has_spoken: bool = False
     """All that was noted while catching up is published, which the next commit is to say."""
 

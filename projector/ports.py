@@ -142,6 +142,8 @@ class Write(Struct):
     """Tracks no longer held: deleted, with their deadline and note, if they still have this token."""
     clocks: dict[Partition, int] = {}
     """For each partition of this worker the end clock up to which, and not including it, deadlines are asked for."""
+    asks: frozenset[Partition] = frozenset()
+    """Partitions, anybody's, of which it is asked which notes wait after this write."""
 
 
 class Saved(Struct):
@@ -157,6 +159,12 @@ class Saved(Struct):
     """Tracks whose deadline has passed, the earliest thousand."""
     sizes: dict[TrackKey, int] = {}
     """Bytes of the records that were written, as `Stored.size`."""
+    waiting: dict[Partition, tuple[int, int]] = {}
+    """By partition that was asked for, the numbers of its oldest and its newest note; without notes it is left out.
+
+    A partition's notes are numbered upwards, those of one write alike; one that is left again gets a new number. Where
+    all were gone it begins anew.
+    """
 
 
 class Conflict(Struct):

@@ -34,7 +34,7 @@ class Saving:
         refused += self._write_all(draft, frozenset(), with_positions=False)
         for shard in range(self._store.shards):
             write = Write(self._expected(shard), positions=self._positions(draft), clocks=draft.end_clocks)
-            self._accept(draft, shard, self._store.save(shard, write))
+            self._accept(draft, shard, write, self._store.save(shard, write))
         return refused
 
     def _write_all(self, draft: Draft, without: Collection[TrackKey], *, with_positions: bool) -> int:
@@ -50,7 +50,7 @@ class Saving:
                     self._drafting.again(draft, result)
                     by_shard = self._by_shard(draft, without)
                     continue
-                self._accept(draft, shard, result)
+                self._accept(draft, shard, write, result)
                 waiting.discard(shard)
             if refused:  # What was folded again may have changed tracks of shards that had been written.
                 waiting |= {shard for shard, tracks in by_shard.items() if any(one.is_changed for one in tracks)}
@@ -80,6 +80,9 @@ class Saving:
         write.clear_notes = [note for note in life.published_notes if shard_of(note[1]) == shard]
         write.move_due = [moved for moved in life.published_due if shard_of(moved[0]) == shard]
         write.sweep = [swept for swept in life.swept if shard_of(swept[0]) == shard]
+        write.asks = frozenset(home for at, home in life.told if at == shard)
+        if shard in life.behind:
+            write.asks |= {home for home, _ in write.notes}
         return write
 
     def _expected(self, shard: int) -> dict[Partition, Offset | None]:
@@ -91,7 +94,7 @@ class Saving:
         clocks = {one: marks[one].clock for one in self._life.partitions}
         return {one: Position(draft.next[one], NO_CLOCK if clock is None else clock) for one, clock in clocks.items()}
 
-    def _accept(self, draft: Draft, shard: int, result: Saved | Conflict | Overtaken) -> None:
+    def _accept(self, draft: Draft, shard: int, write: Write, result: Saved | Conflict | Overtaken) -> None:
         """Take over the tokens and positions of a write that was made; the store may not have gone back anywhere."""
         life = self._life
         before = life.shards[shard]
@@ -101,9 +104,20 @@ class Saving:
             raise Doubt(f"shard {shard} is not as this worker left it: it lost writes, or others own a partition of it")
         life.shards[shard] = result.positions
         draft.saved[shard] = result
+        self._wait_for_notes(shard, write, result)
         touched = draft.touched
         for key, token in result.tokens.items():
             cached = touched[key]
             cached.token, cached.is_changed = token, False
         for key, size in result.sizes.items():
             touched[key].size = size
+
+    def _wait_for_notes(self, shard: int, write: Write, saved: Saved) -> None:
+        """Keep in mind which notes have to be gone before a new life may read on from what is committed."""
+        told = self._life.told
+        for home in write.asks:
+            oldest, newest = saved.waiting.get(home, (None, 0))
+            if oldest is None or oldest > told.get((shard, home), 0):
+                told.pop((shard, home), None)
+            if shard in self._life.behind and any(home == noted for noted, _ in write.notes):
+                told[shard, home] = newest

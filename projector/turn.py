@@ -165,7 +165,7 @@ class Turn:
         life.due = {key: due for saved in caught_up for key, due in saved.due.items() if key not in touched}
         if not life.behind and not life.noted:
             life.floors = {}
-        if not life.behind and not any(saved.notes for saved in draft.saved.values()):
+        if not life.behind and not life.told:
             self._break_silence()
 
     def _break_silence(self) -> None:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from tests.simulation.breaks import BREAKS, broken
 from tests.simulation.exhaustive import (
     HISTORIES,
+    OF_ANOTHER_HOME,
     THREE_SESSIONS,
     TROUBLES,
     TWO_OF_A_CONVERSATION,
@@ -17,11 +18,12 @@ from tests.simulation.exhaustive import (
     every_crash_point,
     every_loss_after,
     every_loss_after_a_conflict,
+    every_loss_after_a_note_for_others,
 )
 from tests.simulation.run import run
 
 SEEDS, BLOCK = 500, 50
-ONCE_FAILED = (735, 1062, 1391, 1773, 1802, 2212, 3045, 3233, 3590, 8334)
+ONCE_FAILED = (735, 1062, 1391, 1773, 1802, 2212, 3045, 3233, 3590, 8334, 17319)
 """Seeds that showed a flaw of the product; they tell other stories when the number of calls of a turn changes."""
 HUNT = 400
 """So many seeds a break may hide in; most are caught within ten."""
@@ -66,6 +68,13 @@ def test_what_was_only_noted_while_catching_up_survives_a_store_that_loses_the_n
     outcomes = dict(every_loss_after(THREE_SESSIONS, "send offsets", seed=6))  # Three records, then one at a time.
 
     assert len(outcomes) > 40
+    assert {at: outcome.violations for at, outcome in outcomes.items() if outcome.violations} == {}
+
+
+def test_what_was_noted_for_another_home_survives_a_store_that_loses_the_note() -> None:
+    outcomes = dict(every_loss_after_a_note_for_others(OF_ANOTHER_HOME))
+
+    assert any("notes [(0, 's:web-0')]" in line for outcome in outcomes.values() for line in outcome.trace)
     assert {at: outcome.violations for at, outcome in outcomes.items() if outcome.violations} == {}
 
 

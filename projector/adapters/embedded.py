@@ -41,7 +41,8 @@ class EmbeddedStore:
         self._tracks_max, self._lend = memory_tracks_max, lend
         self._disk = _Disk()
         self._positions: list[dict[Partition, Position]] = [{} for _ in range(shards)]
-        self._notes: list[dict[Partition, dict[TrackKey, None]]] = [{} for _ in range(shards)]
+        self._notes: list[dict[Partition, dict[TrackKey, int]]] = [{} for _ in range(shards)]
+        """By shard and partition the tracks that are noted, each with its number, ascending."""
         self._origins: dict[Partition, Offset] = {}
         self._short_ids = ShortIdPool() if short_ids else None
         self._writes = 0
@@ -73,7 +74,8 @@ class EmbeddedStore:
         self._advance(shard, write.positions)
         self._sweep(shard, write.sweep)
         self._spill()
-        return Saved(dict(positions), tokens, self._noted(shard, write.clocks), self._due(shard, write.clocks))
+        noted, due = self._noted(shard, write.clocks), self._due(shard, write.clocks)
+        return Saved(dict(positions), tokens, noted, due, waiting=self._waiting(shard, write.asks))
 
     def origins(self, proposed: Mapping[Partition, Offset]) -> dict[Partition, Offset]:
         return {partition: self._origins.setdefault(partition, offset) for partition, offset in proposed.items()}
@@ -215,8 +217,11 @@ class EmbeddedStore:
             self._disk.set_due(
                 (comes.partition, key, comes.at, shard) for key, _, comes in write.due if comes is not None
             )
+        numbers = {one: last + 1 for one, (_, last) in self._waiting(shard, {one for one, _ in write.notes}).items()}
         for partition, key in write.notes:
-            self._notes[shard].setdefault(partition, {})[key] = None
+            notes = self._notes[shard].setdefault(partition, {})
+            notes.pop(key, None)
+            notes[key] = numbers.get(partition, 1)
 
     def _advance(self, shard: int, positions: Mapping[Partition, Position]) -> None:
         """Never back."""
@@ -228,6 +233,10 @@ class EmbeddedStore:
     def _noted(self, shard: int, partitions: Iterable[Partition]) -> dict[TrackKey, Partition]:
         notes = self._notes[shard]
         return {key: one for one in partitions for key in islice(notes.get(one, ()), ANSWER_MAX)}
+
+    def _waiting(self, shard: int, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
+        numbers = {one: notes.values() for one in partitions if (notes := self._notes[shard].get(one))}
+        return {one: (next(iter(found)), next(reversed(found))) for one, found in numbers.items()}
 
     def _due(self, shard: int, clocks: Mapping[Partition, int]) -> dict[TrackKey, Due]:
         return {

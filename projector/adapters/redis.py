@@ -3,7 +3,7 @@
 Keys, under the namespace `ns`; their names are stored, so a change is a migration:
     ns:{shard}:t:<track>           12 bytes of token, then the track, see redis_records.py
     ns:{shard}:due:<partition>     sorted set: track by the ms at which its deadline fires
-    ns:{shard}:note:<partition>    set of tracks that the partition's owner is to publish
+    ns:{shard}:note:<partition>    sorted set: tracks that the partition's owner is to publish, by number
     ns:{shard}:pos                 hash: partition -> "offset clock"
     ns:{shard}:by                  token of the last save that wrote or removed a track
     ns:origin                      hash: partition -> the offset at which the namespace began
@@ -122,9 +122,10 @@ class RedisStore:
         if what == b"conflict":
             pairs = zip(answer[2][::2], answer[2][1::2], strict=True)
             return Conflict({tracks[at - 1][0]: self._stored(tracks[at - 1][0], record) for at, record in pairs})
-        _, _, by, same, notes, due = answer
+        _, _, by, same, notes, due, waiting = answer
         self._seen[shard] = positions
         saved = _saved(dict(positions), dict.fromkeys([key for key, _ in written], token), notes, due)
+        saved.waiting = {int(one): (int(oldest), int(newest)) for one, oldest, newest in _threes(waiting)}
         saved.sizes = dict(zip([key for key, _ in written], sizes, strict=True))
         compared = {key: was for key, was in tracks[len(written) :] if was is not None}
         gone = [key for key, _ in write.sweep]
@@ -242,6 +243,10 @@ def _positions_of(flat: Sequence[bytes]) -> dict[Partition, Position]:
 
 def _flat(stored: Mapping[bytes, bytes]) -> list[bytes]:
     return [part for pair in stored.items() for part in pair]
+
+
+def _threes(flat: Sequence[Any]) -> Iterator[tuple[Any, Any, Any]]:
+    return zip(flat[::3], flat[1::3], flat[2::3], strict=True)
 
 
 def _saved(

@@ -51,6 +51,7 @@ class Request(Struct):
     """Track, token."""
     clocks: list[int]
     """Partition, end clock."""
+    asks: list[Partition]
     absent: str = ABSENT
 
 
@@ -88,6 +89,7 @@ def request_of(
         ],
         sweep=[part for key, token in write.sweep for part in (key, ascii_of(token))],
         clocks=[n for one in write.clocks.items() for n in one],
+        asks=list(write.asks),
     )
 
 
@@ -101,6 +103,7 @@ def further_keys(request: Request, base: str) -> list[str]:
         request.expected[::2],
         request.seen[::2],
         request.clocks[::2],
+        request.asks,
         (grouped[0] for grouped in (*request.due_gone, *request.due_set, *request.notes)),
         request.clear_notes[::3],
         (moved[2] for moved in request.move_due),

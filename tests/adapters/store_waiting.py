@@ -154,6 +154,33 @@ class NoteContract:
         assert len(first) == 1_000
         assert set(notes_of(store, 0)) == set(keys) - set(first)
 
+    def test_who_left_a_note_is_told_when_it_and_all_before_it_are_gone(self, store: Store) -> None:
+        first = put(store, A, notes=[(1, A)])
+        mine = saved(store, (B, None, track(B)), notes=[(1, B)], asks=frozenset({1}))
+        put(store, C, notes=[(1, C)])
+        number = mine.waiting[1][1]
+
+        for key, token in ((A, first), (B, mine.tokens[B])):
+            assert saved(store, asks=frozenset({0, 1})).waiting[1][0] <= number
+            saved(store, clear_notes=[(1, key, token)])
+
+        assert saved(store, asks=frozenset({1})).waiting[1][0] > number
+
+    def test_a_note_that_is_left_again_waits_behind_those_left_since(self, store: Store) -> None:
+        token = put(store, A, notes=[(1, A)])
+        other = put(store, B, notes=[(1, B)])
+        number = saved(store, (A, token, None), notes=[(1, A)], asks=frozenset({1})).waiting[1][1]
+
+        waiting = saved(store, clear_notes=[(1, B, other)], asks=frozenset({1})).waiting
+
+        assert waiting == {1: (number, number)}
+
+    def test_nothing_is_said_of_partitions_without_notes(self, store: Store) -> None:
+        token = put(store, A, notes=[(1, A)])
+
+        assert saved(store, asks=frozenset({0, 2})).waiting == {}
+        assert saved(store, clear_notes=[(1, A, token)], asks=frozenset({1})).waiting == {}
+
 
 class SweepContract:
     def test_a_swept_track_goes_with_its_deadline_and_its_note(self, store: Store) -> None:

@@ -77,7 +77,7 @@ def test_keys_are_named_as_the_design_says(store: RedisStore, client: Any) -> No
 
     assert client.getrange("ns:{0}:t:s:a", 0, 11) == store.load([A])[A].token  # type: ignore[union-attr]
     assert client.zrange("ns:{0}:due:2", 0, -1, withscores=True) == [(b"s:a", NOW)]
-    assert client.smembers("ns:{0}:note:3") == {b"s:a"}
+    assert client.zrange("ns:{0}:note:3", 0, -1, withscores=True) == [(b"s:a", 1)]
     assert client.hgetall("ns:{0}:pos") == {b"0": f"5 {NOW}".encode()}
     assert client.hget("ns:short", "123456") == b"a"
     assert client.hgetall("ns:origin") == {b"0": b"4"}

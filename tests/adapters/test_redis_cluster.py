@@ -94,9 +94,9 @@ def fill(store: RedisStore) -> dict[int, TrackKey]:
 def kept_of(store: RedisStore, shard: int, key: TrackKey, cluster: Any) -> tuple[bool, bool, bool, bool]:
     """Whether session, position, deadline and note are there."""
     base = f"{store._namespace}:{{{shard}}}:"
-    deadline, note = cluster.zscore(f"{base}due:0", key), cluster.sismember(f"{base}note:1", key)
+    deadline, note = cluster.zscore(f"{base}due:0", key), cluster.zscore(f"{base}note:1", key)
     is_there = store.load([key])[key] is not None
-    return is_there, 0 in store.positions()[shard], deadline is not None, bool(note)
+    return is_there, 0 in store.positions()[shard], deadline is not None, note is not None
 
 
 def test_a_session_its_position_and_its_deadline_are_in_one_slot(store: RedisStore, cluster: Any) -> None:

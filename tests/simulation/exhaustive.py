@@ -82,6 +82,14 @@ THREE_SESSIONS = History(
 )
 
 
+OF_ANOTHER_HOME = History(
+    "a record of a session whose home is another partition",
+    Plan(partitions=2, workers=2, keyed=False, links=False),
+    ((1, visited("web-0", "second", BASE + MINUTE)),),
+    before=((0, visited("web-0", "first", BASE)),),
+)
+
+
 def _crash(world: SimWorld) -> None:
     world.crash(0)
 
@@ -216,21 +224,41 @@ def every_loss_after_a_conflict(history: History, node: int) -> Iterator[tuple[s
         yield f"{writes} lost {at} later", verdict_of(SimWorld(history.plan, Random(6)), live)
 
 
+def every_loss_after_a_note_for_others(history: History) -> Iterator[tuple[str, Verdict]]:
+    """The first worker saves all, and loses the second partition before it has committed; when the second worker has
+    read that one again, at every boundary a node loses its last writes, one to three.
+    """
+    for at, writes in itertools.product(range(10, 40), (1, 2, 3)):
+
+        def live(world: SimWorld, at: int = at, writes: int = writes) -> list[str]:
+            first, second = (world.processes[slot].actor for slot in (0, 1))
+            _begin(world, history, MINUTE)
+            while first.where != "produce":
+                world.run(0, 1)
+            world.broker.assign({first.name: (0,), second.name: (1,)})
+            world.run(1, at)
+            world.nodes.nodes[0].lose(writes)
+            world.facts.store_lost = True
+            return failures(world) or calm(world)
+
+        yield f"{writes} lost {at} later", verdict_of(_world(history), live)
+
+
 def _world(history: History, seed: int = 7) -> SimWorld:
     world = SimWorld(history.plan, Random(seed))
     _give_all(world, history)
     return world
 
 
-def _begin(world: SimWorld, history: History) -> None:
-    """Write the history, its first worker being anywhere between two turns."""
+def _begin(world: SimWorld, history: History, after: int = 45 * MINUTE) -> None:
+    """Write the history, its first worker being anywhere between two turns, and let time pass."""
     for partition, line in history.before:
         world.append(partition, line)
     if history.before:
         world.run(0, FAR)
     for partition, line in history.lines:
         world.append(partition, line)
-    world.time.ms = BASE + 45 * MINUTE
+    world.time.ms = BASE + after
 
 
 def _give_all(world: SimWorld, history: History) -> None:

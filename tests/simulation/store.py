@@ -5,7 +5,7 @@ Everything is kept as values that nobody can change: tracks as bytes, so nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import xxhash
 from msgspec import Struct
@@ -24,7 +24,7 @@ class Shard(Struct):
     tracks: dict[TrackKey, tuple[Token, bytes]] = {}
     positions: dict[Partition, Position] = {}
     due: dict[tuple[Partition, TrackKey], int] = {}
-    notes: dict[tuple[Partition, TrackKey], None] = {}
+    notes: dict[tuple[Partition, TrackKey], int] = {}
 
     def copy(self) -> Shard:
         return Shard(dict(self.tracks), dict(self.positions), dict(self.due), dict(self.notes))
@@ -116,7 +116,7 @@ class Nodes:
         self._sweep(at, write)
         notes = {key: one for one, key in at.notes if one in write.clocks}
         due = {key: Due(one, ms) for (one, key), ms in at.due.items() if one in write.clocks and ms < write.clocks[one]}
-        return Saved(dict(at.positions), tokens, notes, due)
+        return Saved(dict(at.positions), tokens, notes, due, waiting=_waiting(at, write.asks))
 
     def _has(self, at: Shard, key: TrackKey, token: Token | None) -> bool:
         stored = at.tracks.get(key)
@@ -172,7 +172,13 @@ def _call(at: Shard, write: Write) -> None:
         if comes is not None:
             place = (comes.partition, key)
             at.due[place] = min(comes.at, at.due.get(place, comes.at))
-    at.notes.update(dict.fromkeys(write.notes))
+    newest = {home: last for home, (_, last) in _waiting(at, {home for home, _ in write.notes}).items()}
+    at.notes.update({(home, key): newest.get(home, 0) + 1 for home, key in write.notes})
+
+
+def _waiting(at: Shard, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
+    numbers = {one: [number for (home, _), number in at.notes.items() if home == one] for one in partitions}
+    return {one: (min(found), max(found)) for one, found in numbers.items() if found}
 
 
 class SimStore:

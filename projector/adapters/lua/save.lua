@@ -82,7 +82,7 @@ end
 for i = 1, #request.clear_notes, 3 do
   local partition, track, token = unpack(request.clear_notes, i, i + 2)
   if track_has(track, token) then
-    redis.call('SREM', note_of(partition), track)
+    redis.call('ZREM', note_of(partition), track)
   end
 end
 
@@ -111,7 +111,13 @@ for _, set in ipairs(request.due_set) do
   call_wide('ZADD', due_of(set[1]), set[2], 'LT')  -- An earlier one has something left to do, and is moved after.
 end
 for _, noted in ipairs(request.notes) do
-  call_wide('SADD', note_of(noted[1]), noted[2])
+  local newest = redis.call('ZRANGE', note_of(noted[1]), -1, -1, 'WITHSCORES')
+  local number, numbered = string.format('%.0f', (tonumber(newest[2]) or 0) + 1), {}
+  for _, track in ipairs(noted[2]) do
+    numbered[#numbered + 1] = number
+    numbered[#numbered + 1] = track
+  end
+  call_wide('ZADD', note_of(noted[1]), numbered)
 end
 
 -- Positions and clocks, never lowered.
@@ -136,7 +142,7 @@ for i = 1, #request.sweep, 2 do
 end
 local function forget(partition)
   call_wide('ZREM', due_of(partition), swept)
-  call_wide('SREM', note_of(partition), swept)
+  call_wide('ZREM', note_of(partition), swept)
 end
 if written > 0 or #swept > 0 then
   by = request.token
@@ -147,12 +153,13 @@ if #swept > 0 then
   for i = 1, #request.expected, 2 do forget(request.expected[i]) end
 end
 
--- What waits for this worker: {partition, tracks}, and {partition, track, ms, track, ms, ...}.
+-- What waits for this worker: {partition, tracks}, and {partition, track, ms, track, ms, ...}. Of those that it asks for:
+-- partition, number of the oldest note, number of the newest, and so on.
 
 local notes, due = {}, {}
 for i = 1, #request.clocks, 2 do
   local partition, clock = request.clocks[i], string.format('(%.0f', request.clocks[i + 1])
-  local noted = redis.call('SRANDMEMBER', note_of(partition), ANSWER_MAX)
+  local noted = redis.call('ZRANGE', note_of(partition), 0, ANSWER_MAX - 1)
   if #noted > 0 then
     notes[#notes + 1] = {partition, noted}
   end
@@ -161,4 +168,13 @@ for i = 1, #request.clocks, 2 do
     due[#due + 1] = {partition, fired}
   end
 end
-return {'saved', stored, by, same and 1 or 0, notes, due}
+local waiting = {}
+for _, partition in ipairs(request.asks) do
+  local oldest = redis.call('ZRANGE', note_of(partition), 0, 0, 'WITHSCORES')
+  if oldest[2] then
+    waiting[#waiting + 1] = partition
+    waiting[#waiting + 1] = oldest[2]
+    waiting[#waiting + 1] = redis.call('ZRANGE', note_of(partition), -1, -1, 'WITHSCORES')[2]
+  end
+end
+return {'saved', stored, by, same and 1 or 0, notes, due, waiting}
