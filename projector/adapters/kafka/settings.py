@@ -129,12 +129,32 @@ def wrong_extras(extra: dict[str, Any]) -> list[str]:
     return wrong
 
 
+_SILENCE_MAX_S = 20
+"""After so long a broker whose machine or network is gone is given up, also where an answer may take minutes: a join
+waits for the slowest member. Where there is such an option, that is; without them it takes two hours.
+"""
+
+_NOTICED = [
+    (socket.IPPROTO_TCP, getattr(socket, name), value)
+    for name, value in (
+        ("TCP_KEEPIDLE", _SILENCE_MAX_S // 2),
+        ("TCP_KEEPINTVL", _SILENCE_MAX_S // 4),
+        ("TCP_KEEPCNT", 2),
+        ("TCP_USER_TIMEOUT", 1000 * _SILENCE_MAX_S),
+    )
+    if hasattr(socket, name)
+]
+
 _CONNECTION: dict[str, Any] = {
     "bootstrap_timeout_ms": 10_000,
     # A broker that is back is found again within so long; by default it could take 30 s.
     "reconnect_backoff_max_ms": 1000,
     # The clients' own default leaves keep-alive out: a broker that vanished would be noticed by time-outs only.
-    "socket_options": [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)],
+    "socket_options": [
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        *_NOTICED,
+    ],
 }
 
 _INSTANCE_MAX = 249  # Characters, of those that Kafka takes.

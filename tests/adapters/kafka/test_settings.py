@@ -1,3 +1,6 @@
+import socket
+import sys
+
 import pytest
 
 from projector.adapters.kafka import KafkaSettings, wrong_extras
@@ -58,3 +61,19 @@ def test_at_least_once_has_no_transaction() -> None:
 
     assert "transactional_id" not in options
     assert options["enable_idempotence"] is True
+
+
+@pytest.mark.parametrize("options", [group_options(KafkaSettings()), producer_options(KafkaSettings(), "t")])
+def test_a_peer_that_vanished_is_noticed_within_half_a_minute(options: dict[str, list[tuple[int, int, int]]]) -> None:
+    assert sys.platform == "linux"  # Elsewhere some of the options have other names.
+    with socket.socket() as connection:
+        for option in options["socket_options"]:
+            connection.setsockopt(*option)
+
+        assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        idle, between, probes, unanswered_ms = (
+            connection.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+        )
+    assert idle + between * probes <= 30
+    assert unanswered_ms <= 30_000
