@@ -20,7 +20,7 @@ from tests.services.process import ServiceError
 
 ALL = ("floor", "cpu", "workers", "scale", "replay", "latency", "raw", "recovery")
 """In this order by `all`; those that need more than this project's own parts are asked for by name."""
-NAMES = (*ALL, "peer", "turn")
+NAMES = (*ALL, "peer", "turn", "trade")
 JSON = machine.WORK / "bench" / "results.jsonl"
 
 _EPILOG = """
@@ -34,6 +34,7 @@ raw       sessionizing and enrichment against the plain path
 recovery  partitions that move, a Redis that was wiped
 peer      the same work on Kafka Streams (Maven builds it)
 turn      where the microseconds of one worker go
+trade     what settings that trade latency for throughput do to both
 """
 
 

@@ -36,7 +36,7 @@ def bench(world: World, options: Options) -> Result:
     top = projector(world, world.pipeline(topic), options.events)["events_per_s"]
     rows, every = [Row(f"half of {top:,.0f} events/s", [])], []
     for _ in range(options.rounds):
-        numbers, latencies = _round(world, options, int(top / 2))
+        numbers, latencies = at_rate(world, options, int(top / 2))
         rows[0].rounds.append(numbers)
         every += latencies
     counts = [sum(low <= one < high for one in every) for low, high in zip((0, *EDGES_MS), EDGES_MS, strict=False)]
@@ -48,10 +48,10 @@ def bench(world: World, options: Options) -> Result:
     return Result("latency", "event appended to snapshot readable", rows, histogram=histogram)
 
 
-def _round(world: World, options: Options, rate: int) -> tuple[Numbers, list[float]]:
-    """The numbers, and the latencies of all events that count (ms)."""
+def at_rate(world: World, options: Options, rate: int, **settings: str) -> tuple[Numbers, list[float]]:
+    """The numbers at so many events/s, and the latencies of all events that count (ms)."""
     topic = world.new_topic(message_timestamp_type="LogAppendTime")
-    pipeline = world.pipeline(topic)
+    pipeline = world.pipeline(topic, **settings)
     process = pipeline.start()
     try:
         process.wait_until(lambda: bool(reads(process.log.read_text())), timeout_s=60)
