@@ -7,6 +7,7 @@ A track that was extended finds nothing to do but that.
 
 from collections.abc import Mapping
 
+from projector.cache import UNWRITTEN
 from projector.life import Life
 from projector.ports import NO_CLOCK, Partition, Token
 from projector.route import TrackKey
@@ -37,9 +38,9 @@ def dealt_with(
     swept: list[tuple[TrackKey, Token]] = []
     for key, fired in due.items():
         stored = life.cache.get(key)
-        if stored is None or not (stored.track.sessions or stored.track.alias):
-            moved.append((key, Token(b""), fired, None))
-        elif rules.retention and is_swept(stored.track, _clock_of(life, fired.partition), rules):
+        if stored is None or not stored.token:
+            moved.append((key, UNWRITTEN, fired, None))
+        elif is_swept(stored.track, _clock_of(life, fired.partition), rules):
             if sweeps:
                 swept.append((key, stored.token))
             else:

@@ -182,7 +182,7 @@ class Drafting:
     def _settle(self, draft: Draft, cached: Cached) -> None:
         """Bring a track whose home is here to its end clock, and work out what follows from it."""
         key, track, cached.change = cached.key, cached.track, None
-        if not track.sessions and track.alias is None and key not in draft.consulted:
+        if not (cached.token or track.sessions or track.alias or key in draft.consulted):
             del draft.touched[key], self._life.cache[key]  # It was swept, or all its records came too late.
             return
         draft.left.pop(key, None)
