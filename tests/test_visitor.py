@@ -103,6 +103,17 @@ def test_a_visit_that_is_named_again_after_the_retention_starts_anew(size: int) 
     assert group.revisions[named] == sorted(group.revisions[named])
 
 
+@pytest.mark.parametrize("sweeps", [True, False], ids=["live", "replay"])
+def test_a_visitor_whose_only_visit_gave_its_id_away_comes_to_rest(sweeps: bool) -> None:
+    group = Group(sweeps=sweeps)
+    group.tell(visit("a", 0))
+    (named,) = group.settle().sessions()
+
+    group.tell(web("x", 8 * DAY, about={"session": {"id": named}}), web("y", 9 * DAY))
+
+    assert group.settle(at=90 * DAY).sessions()[named]["eventCount"] == 1
+
+
 def test_what_is_kept_of_a_visitor_is_bounded_whatever_the_retention(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessionize, "VISITS_MAX", 20)
     campaigns = [f"https://shop.example.com/?utm_source={n}" for n in range(100)]
