@@ -123,7 +123,8 @@ def _orders(world: SimWorld) -> list[str]:
         before = last.get(one.session_id)
         if before is not None and one.revision < before.revision and not may_go_back and one.session_id not in linked:
             found.append(f"{one.session_id} goes back from revision {before.revision} to {one.revision}")
-        if before is not None and before.value is None and one.value is not None and not may_go_back:
+        is_back = before is not None and before.value is None and one.value is not None
+        if is_back and not may_go_back and not world.plan.forgets:  # After the retention an id begins anew.
             found.append(f"{one.session_id} was withdrawn and is back")
         if not _is_same(contents.setdefault((one.session_id, one.revision), one.value), one.value, facts):
             other = contents[one.session_id, one.revision]
