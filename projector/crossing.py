@@ -15,7 +15,7 @@ from projector.route import TrackKey, named_track, session_of, visitor_of
 from projector.rules import Rules
 from projector.session import Session, is_held, last_activity, new_session
 from projector.taking import Taking
-from projector.track import Alias, Incoming, Outcome, Track, find, fold, is_late, link, links_of, visit_ids
+from projector.track import Alias, Incoming, Outcome, Track, find, fold, link, links_of, visit_ids
 from projector.visitor import fold_visits, foresee
 
 Work = dict[TrackKey, list[Incoming]]
@@ -56,7 +56,7 @@ class Crossing:
                 self._keep_alias(draft, key, visit)
             if key not in named:
                 continue
-            if visit is None or self._comes_back(visit, named[key]):
+            if visit is None:
                 self._begin_anew(draft, key, to)
                 continue
             records = [*visits.pop(to, []), *named.pop(key)]
@@ -64,13 +64,8 @@ class Crossing:
             if key not in draft.due and key not in draft.noted:
                 draft.touched.pop(key, None)
 
-    def _comes_back(self, visit: Session, records: list[Incoming]) -> bool:
-        """Records name a visit that is held no more, and are not too late to begin something new."""
-        is_held_still = is_held(visit, records[0].clock, self._rules)
-        return not is_held_still and not all(is_late(record, self._rules) for record in records)
-
     def _begin_anew(self, draft: Draft, key: TrackKey, visitor: TrackKey) -> None:
-        """The visit is gone, or held no more: its id is that of a session of its own from now on."""
+        """The visit is gone: its id is that of a session of its own from now on."""
         self._track(key).alias = None
         track, named = self._track(visitor), session_of(key)
         if track.visits is not None and named in visit_ids(track):
@@ -124,6 +119,10 @@ class Crossing:
         draft.withdrawn.setdefault(key, set()).update(done.withdrawn)
         if any(outcome is not Outcome.REDELIVERED for _, outcome in done.accounts):
             draft.touched[key].is_changed = True
+        for one, strayed in done.strayed.items():
+            self._join(draft, named_track(one))
+            self._begin_anew(draft, named_track(one), key)
+            named[named_track(one)] = strayed
 
     def _adopt(
         self, draft: Draft, work: Work, visitor: TrackKey, session: Session, named: str, opener: Incoming | None

@@ -234,12 +234,12 @@ class Drafting:
     def _let_go(self, draft: Draft, key: TrackKey, track: Track) -> bool:
         """Visits that are no longer held leave the track of a visitor who has others that are.
 
-        Not in the turn that publishes their end.
+        Not in the turn that publishes their end, nor in one that finds a note: it may be the first to publish them.
         """
         assert track.home is not None
         assert track.visits is not None
         clock = self._life.marks[track.home].clock
-        is_asked = key in draft.due or are_too_many(track.sessions)
+        is_asked = (key in draft.due and key not in draft.noted) or are_too_many(track.sessions)
         if not is_asked or clock is None or is_swept(track, clock, self._rules):
             return False
         before = len(track.sessions)

@@ -9,7 +9,7 @@ from projector.decode import Rejected
 from projector.evolve import evolve
 from projector.route import Visitor
 from projector.rules import Rules
-from projector.session import Session, event_key, last_activity, new_session
+from projector.session import Session, event_key, last_activity
 from projector.sessionize import (
     Placed,
     Visits,
@@ -47,6 +47,8 @@ class Fold(Struct):
     """Ids of the visits to be published: changed, or touched by a record that was delivered again."""
     withdrawn: set[str] = set()
     """Ids whose tombstone is to be published."""
+    strayed: dict[str, list[Incoming]] = {}
+    """Records that name a visit that is held no more: its id is that of a session of its own from then on."""
 
 
 def fold_visits(
@@ -91,6 +93,10 @@ class _Folder:
                 self.fold.accounts.append((record, skipped(self.track, record, self.rules)))
                 again |= self._touched_since(record)
                 is_again = True
+                continue
+            named = record.event.session_id
+            if named is not None and self._strays(record, named):
+                self.fold.strayed.setdefault(named, []).append(record)
                 continue
             self.fold.accounts.append((record, self._take(record)))
             self.track.applied[record.partition] = record.offset + 1
@@ -141,22 +147,17 @@ class _Folder:
         leads_to = survivor(self.visits, named)
         session = next((session for session in held if session.id == leads_to), None)
         if session is None:
-            if is_late(record, self.rules):
-                return too_late(self.track, record, self.rules)
-            session = self._begin_anew(named)
+            return too_late(self.track, record, self.rules)
         if not evolve(session, record.event, self.rules, self.cuts):
             return Outcome.DUPLICATE
         self._moved(record, Placed(session, touched=(session,)))
         return Outcome.FOLDED
 
-    def _begin_anew(self, named: str) -> Session:
-        """It comes back after the retention, and takes the place of what it was."""
-        self.visits.merged.pop(named, None)
-        session = new_session(named)
-        past = next((one for one in self.track.sessions if one.id == named), None)
-        session.short_id = past.short_id if past is not None else None
-        self.track.sessions = [*(one for one in self.track.sessions if one is not past), session]
-        return session
+    def _strays(self, record: Incoming, named: str) -> bool:
+        if named in self.fold.strayed:
+            return True
+        held, leads_to = held_visits(self.track.sessions, record.clock, self.rules), survivor(self.visits, named)
+        return not is_late(record, self.rules) and all(session.id != leads_to for session in held)
 
     def _opened(self, session: Session, record: Incoming) -> None:
         later = self.adopt(session, session.id, record)

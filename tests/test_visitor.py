@@ -103,6 +103,16 @@ def test_a_visit_that_is_named_again_after_the_retention_starts_anew(size: int) 
     assert group.revisions[named] == sorted(group.revisions[named])
 
 
+@SIZES
+def test_what_a_visitor_does_next_does_not_join_a_session_that_took_the_id_of_a_past_visit(size: int) -> None:
+    (named,) = told(1, visit("a", 0)).sessions()
+
+    group = told(size, visit("a", 0), web("n", 8 * DAY, about={"session": {"id": named}}), visit("b", 8 * DAY + MINUTE))
+
+    assert sorted(one["lastEvent"]["id"] for one in group.sessions().values()) == ["b", "n"]
+    assert group.sessions()[named]["lastEvent"]["id"] == "n"
+
+
 @pytest.mark.parametrize("sweeps", [True, False], ids=["live", "replay"])
 def test_a_visitor_whose_only_visit_gave_its_id_away_comes_to_rest(sweeps: bool) -> None:
     group = Group(sweeps=sweeps)
