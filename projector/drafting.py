@@ -13,6 +13,7 @@ from itertools import chain
 from projector import slots
 from projector.cache import Cached, is_live
 from projector.crossing import Crossing, Work
+from projector.deadlines import is_to_publish
 from projector.draft import Draft
 from projector.life import Life
 from projector.ports import NO_CLOCK, Batch, Change, Conflict, Partition, Store
@@ -242,8 +243,9 @@ class Drafting:
         is_asked = (key in draft.due and key not in draft.noted) or are_too_many(track.sessions)
         if not is_asked or clock is None or is_swept(track, clock, self._rules):
             return False
-        before = len(track.sessions)
-        forget_visits(track.sessions, track.visits, clock - SWEEP_SLACK, self._rules, staying=draft.shown)
+        before, due = len(track.sessions), draft.due.get(key)
+        ending = {one.id for one in track.sessions if due is not None and is_to_publish(one, due, self._rules)}
+        forget_visits(track.sessions, track.visits, clock - SWEEP_SLACK, self._rules, staying=draft.shown | ending)
         return len(track.sessions) < before
 
     def _end_clock_of(self, draft: Draft, cached: Cached) -> int | None:
