@@ -65,13 +65,18 @@ class Crossing:
                 draft.touched.pop(key, None)
 
     def _begin_anew(self, draft: Draft, key: TrackKey, visitor: TrackKey) -> None:
-        """The visit is gone: its id is that of a session of its own from now on."""
+        """The visit is gone: its id is that of a session of its own from now on.
+
+        Written after the visitor's track: were it there first, the visit would seem to have been taken.
+        """
         self._track(key).alias = None
         track, named = self._track(visitor), session_of(key)
         if track.visits is not None and named in visit_ids(track):
             track.visits.merged.pop(named, None)
             track.sessions = [session for session in track.sessions if session.id != named]
             draft.touched[visitor].is_changed = True
+            draft.adopted.setdefault(visitor, []).append(key)
+            draft.linked = True
 
     def _lead_back(self, draft: Draft, peculiar: Iterable[TrackKey]) -> None:
         """Make ids lead to their visits again that were taken, by one who knew nothing of the visit, for others."""
@@ -133,6 +138,8 @@ class Crossing:
         track = self._track(key)
         if track.alias is not None and track.alias.key == visitor and not track.sessions:
             return []
+        if opener is None and track.sessions and not self._is_of(session, track.sessions[0]):
+            return []
         self._join(draft, key)
         if opener is not None and key in work:
             incoming = work.pop(key)
@@ -149,6 +156,11 @@ class Crossing:
         draft.touched[key].is_changed = True
         draft.linked = True
         return later
+
+    def _is_of(self, visit: Session, named: Session) -> bool:
+        """What is kept under its id is no session that took the id after the visit's retention."""
+        first = named.created if named.created is not None else last_activity(named)
+        return is_held(visit, first, self._rules)
 
     def _fold_before(self, draft: Draft, key: TrackKey, records: list[Incoming]) -> None:
         """Fold what named a visit before the visit was opened."""

@@ -13,7 +13,7 @@ from projector.ports import NO_CLOCK, Partition, Token
 from projector.route import TrackKey
 from projector.rules import Rules
 from projector.session import Session, last_activity, type_of
-from projector.track import SWEEP_SLACK, Due, Track, is_swept, next_due
+from projector.track import SWEEP_SLACK, Due, Track, calls_of, is_swept
 
 Moved = tuple[TrackKey, Token, Due, Due | None]
 
@@ -59,11 +59,9 @@ def _next(track: Track, fired: Due, end_clocks: Mapping[Partition, int], rules: 
     keeper = track.home if track.home is not None else track.keeper
     if keeper != fired.partition:
         return None  # Its home has an entry of its own.
-    at, clock = next_due(track, rules), end_clocks.get(fired.partition, NO_CLOCK)
-    if not sweeps and at is not None and at < clock:
-        calls = [next_due(Track(sessions=[session]), rules) for session in track.sessions]
-        at = min((call for call in calls if call is not None and call >= clock), default=None)
-    if at is None:
+    clock = end_clocks.get(fired.partition, NO_CLOCK)
+    calls = [at for at in calls_of(track, rules) if sweeps or at >= clock]
+    if not calls:
         return None
     # The wall clock may be past a sweep that the partition clock has not reached: ask again an hour of it later.
-    return Due(keeper, at if at >= clock else clock + SWEEP_SLACK)
+    return Due(keeper, min(at if at >= clock else clock + SWEEP_SLACK for at in calls))

@@ -177,14 +177,19 @@ def settle(track: Track, end_clock: int, rules: Rules) -> list[Session]:
 
 
 def next_due(track: Track, rules: Rules) -> int | None:
-    """The ms at which the store should next call for this track: an end, or the sweep of what is no longer held."""
-    if track.alias is not None:
-        return _sweep_at(track.alias.seen_last, rules)
-    calls = [at for session in track.sessions if (at := _next_call(session, rules)) is not None]
-    return min(calls) if calls else None
+    """The ms at which the store should next call for this track."""
+    return min(calls_of(track, rules), default=None)
 
 
-def _next_call(session: Session, rules: Rules) -> int | None:
+def calls_of(track: Track, rules: Rules) -> list[int]:
+    """The ms at which each of its sessions ends or, having ended, is swept."""
+    calls = (
+        [_sweep_at(track.alias.seen_last, rules)] if track.alias else [_call_of(one, rules) for one in track.sessions]
+    )
+    return [at for at in calls if at is not None]
+
+
+def _call_of(session: Session, rules: Rules) -> int | None:
     deadline = deadline_of(session, rules) if is_published(session) else None
     return deadline if deadline is not None else _sweep_at(seen_last(session), rules)
 

@@ -23,7 +23,29 @@ from tests.simulation.exhaustive import (
 from tests.simulation.run import run
 
 SEEDS, BLOCK = 500, 50
-ONCE_FAILED = (735, 1062, 1391, 1773, 1802, 2212, 3045, 3233, 3590, 8334, 17319, 2613, 3444, 4605, 4863, 7884)
+ONCE_FAILED = (
+    735,
+    1062,
+    1391,
+    1773,
+    1802,
+    2212,
+    3045,
+    3233,
+    3590,
+    8334,
+    17319,
+    2613,
+    3444,
+    4605,
+    4863,
+    7884,
+    16878,
+    18294,
+    18962,
+    19566,
+    19605,
+)
 """Seeds that showed a flaw of the product; they tell other stories when the number of calls of a turn changes."""
 HUNT = 400
 """So many seeds a break may hide in; most are caught within ten."""

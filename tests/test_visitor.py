@@ -113,6 +113,18 @@ def test_what_a_visitor_does_next_does_not_join_a_session_that_took_the_id_of_a_
     assert group.sessions()[named]["lastEvent"]["id"] == "n"
 
 
+def test_a_visit_ends_in_time_though_an_older_one_of_its_visitor_waits_for_its_sweep() -> None:
+    group = Group()
+    group.tell(visit("a", 0))
+    group.settle(at=31 * MINUTE)
+
+    group.tell(visit("b", 7 * DAY + 50 * MINUTE))
+    for minute in (51, 65, 81):  # The sweep is due at 60, by the partition clock only.
+        group.settle(at=7 * DAY + minute * MINUTE)
+
+    assert [end is not None for _, end in spans(group.sessions())] == [True, True]
+
+
 @pytest.mark.parametrize("sweeps", [True, False], ids=["live", "replay"])
 def test_a_visitor_whose_only_visit_gave_its_id_away_comes_to_rest(sweeps: bool) -> None:
     group = Group(sweeps=sweeps)
