@@ -25,7 +25,7 @@ UNWRITTEN = Token(b"")
 class Cached:
     """A track in memory. No Struct: its parts are set with every event, which costs a Struct five times as much."""
 
-    __slots__ = ("call", "change", "is_changed", "is_used", "key", "live", "shard", "size", "token", "track")
+    __slots__ = ("call", "change", "is_changed", "is_used", "key", "live", "past", "shard", "size", "token", "track")
 
     def __init__(self, key: TrackKey, shard: int, stored: Stored | None, rules: Rules) -> None:
         self.key, self.shard = key, shard
@@ -41,6 +41,10 @@ class Cached:
         """When the store is to call for it, ms."""
         self.live = tuple(session.id for session in self.track.sessions if is_live(session, rules))
         """Ids of its sessions that have a right to a short id."""
+        self.past = frozenset(one.id for one in self.track.sessions if one.expired)
+        """Ids of its visits that had ended when it was loaded: whether their ends are published is not known here."""
+        if self.track.visits is not None:
+            self.past = tuple(one.id for one in self.track.sessions if one.expired)
         self.change: Change | None = None
         """What this turn has to tell of it, where that is its one session as it is now."""
 

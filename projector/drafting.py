@@ -24,7 +24,7 @@ from projector.session import Session, is_published
 from projector.sessionize import are_too_many, forget_visits
 from projector.short_ids import ShortIds
 from projector.taking import Taking
-from projector.track import SWEEP_SLACK, Due, Incoming, Track, fold, is_swept, next_due, positions_of, settle, visit_ids
+from projector.track import SWEEP_SLACK, Due, Incoming, fold, is_swept, next_due, positions_of, settle, visit_ids
 from projector.values import encode_json
 
 
@@ -192,7 +192,7 @@ class Drafting:
             ended = settle(track, clock, self._rules)
             draft.shown |= {session.id for session in ended}
             draft.ends += len(ended)
-            let_go = self._sweeps and track.visits is not None and self._let_go(draft, key, track)
+            let_go = self._sweeps and track.visits is not None and self._let_go(draft, cached)
             if ended or let_go:
                 cached.is_changed = True
         elif track.home is not None:
@@ -232,19 +232,24 @@ class Drafting:
             draft.calls[cached.key] = (gone, Due(keeper, at))
         track.keeper = keeper
 
-    def _let_go(self, draft: Draft, key: TrackKey, track: Track) -> bool:
+    def _let_go(self, draft: Draft, cached: Cached) -> bool:
         """Visits that are no longer held leave the track of a visitor who has others that are.
 
         Not in the turn that publishes their end, nor in one that finds a note: it may be the first to publish them.
         """
+        key, track = cached.key, cached.track
         assert track.home is not None
         assert track.visits is not None
         clock = self._life.marks[track.home].clock
         is_asked = (key in draft.due and key not in draft.noted) or are_too_many(track.sessions)
         if not is_asked or clock is None or is_swept(track, clock, self._rules):
             return False
-        before, due = len(track.sessions), draft.due.get(key)
-        ending = {one.id for one in track.sessions if due is not None and is_to_publish(one, due, self._rules)}
+        before, due, past = len(track.sessions), draft.due.get(key), cached.past
+        ending = {
+            one.id
+            for one in track.sessions
+            if due is not None and one.id in past and is_to_publish(one, due, self._rules)
+        }
         forget_visits(track.sessions, track.visits, clock - SWEEP_SLACK, self._rules, staying=draft.shown | ending)
         return len(track.sessions) < before
 
