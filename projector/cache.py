@@ -41,7 +41,7 @@ class Cached:
         """When the store is to call for it, ms."""
         self.live = tuple(session.id for session in self.track.sessions if is_live(session, rules))
         """Ids of its sessions that have a right to a short id."""
-        self.past = frozenset(one.id for one in self.track.sessions if one.expired)
+        self.past: tuple[str, ...] = ()
         """Ids of its visits that had ended when it was loaded: whether their ends are published is not known here."""
         if self.track.visits is not None:
             self.past = tuple(one.id for one in self.track.sessions if one.expired)
