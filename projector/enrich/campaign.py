@@ -21,9 +21,7 @@ come before those that networks add to every link. The names are published in sn
 
 def campaign_of(query_string: str | None) -> Campaign | None:
     """The campaign of a query without `?` (contract §7), None where it names none. What it returns is shared."""
-    if query_string is None or not _may_name_a_campaign(query_string):
-        return None
-    return _campaign_in(query_string)
+    return None if query_string is None else _campaign_in(query_string)
 
 
 def _may_name_a_campaign(query: str) -> bool:
@@ -40,6 +38,8 @@ def _may_name_a_campaign(query: str) -> bool:
 
 @remembers(REMEMBERED_MAX)
 def _campaign_in(query: str) -> Campaign | None:
+    if not _may_name_a_campaign(query):
+        return None
     first: dict[str, str] = {}
     for name, value in form_pairs(query):
         if value:

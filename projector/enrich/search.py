@@ -1,23 +1,24 @@
 """What a visitor searched for on the site itself. From the event alone; distinctness and bounds are the fold's."""
 
-import re
+from collections.abc import Callable
 from functools import lru_cache
 
 from projector.enrich.url import REMEMBERED_MAX, form_pairs
 from projector.models import Page
-from projector.remembers import LENGTH_MAX
+from projector.remembers import LENGTH_MAX, remembers
 
 
 def may_name_terms(page: Page, parameters: tuple[str, ...]) -> bool:
     """False for most pages, by a look at the address alone; only then need its query not be parsed."""
     query = page.query_string if page.query_string is not None else page.url
-    return query is not None and _looks_like_one_of(parameters).search(query) is not None
+    return query is not None and _looks_like_one_of(parameters)(query)
 
 
 @lru_cache(maxsize=64)  # One entry a setting.
-def _looks_like_one_of(parameters: tuple[str, ...]) -> re.Pattern[str]:
+def _looks_like_one_of(parameters: tuple[str, ...]) -> Callable[[str], bool]:
     """A parameter by its name as it is; any escape may hide one."""
-    return re.compile("|".join((r"[%+]", *(re.escape(parameter) + "=" for parameter in parameters))))
+    signs = ("%", "+", *(parameter + "=" for parameter in parameters))
+    return remembers(REMEMBERED_MAX)(lambda query: any(sign in query for sign in signs))
 
 
 def search_terms_of(
