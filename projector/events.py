@@ -11,6 +11,7 @@ from msgspec import Raw, Struct
 
 from projector.models import (
     App,
+    Attribute,
     AttributeValue,
     Browser,
     Campaign,
@@ -28,8 +29,11 @@ from projector.models import (
 if TYPE_CHECKING:
     Json = bytes | None
     """JSON text as it is published, None where it carries nothing."""
+    Shown = Page | None
+    Named = dict[str, Attribute] | None
 else:
-    Json = Raw  # As the decoder leaves it; `payloads` makes it plain, once for each text that comes again and again.
+    # As the decoder leaves it; `payloads` makes it plain, once for each text that comes again and again.
+    Json = Shown = Named = Raw
 
 # Visitor events.
 
@@ -40,7 +44,7 @@ class WebEvent(Model):
     event_name: str | None = None
     total_event_count: Integer | None = None
     total_pageview_count: Integer | None = None
-    page: Page | None = None
+    page: Shown = None
     user_agent_string: str | None = None
     browser: Json = None
     device: Json = None
@@ -50,7 +54,7 @@ class WebEvent(Model):
     mkt_campaign: Campaign | None = None
     referrer: Referrer | None = None
     referrer_url: str | None = None
-    attributes: dict[str, AttributeValue] | None = None
+    attributes: Named = None
     traits: dict[str, AttributeValue] | None = None
     search_query: str | None = None
     authenticated: bool | None = None
@@ -72,10 +76,10 @@ class AppEvent(Model):
     referrer: Referrer | None = None
     referrer_url: str | None = None
     search_query: str | None = None
-    attributes: dict[str, AttributeValue] | None = None
+    attributes: Named = None
     traits: dict[str, AttributeValue] | None = None
     # Not on the public model; taken when a collector gives them (contract §5: row 12, 21, 35 name no event type).
-    page: Page | None = None
+    page: Shown = None
     user_agent_string: str | None = None
     browser: Json = None
     authenticated: bool | None = None

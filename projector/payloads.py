@@ -56,14 +56,20 @@ def _app(envelope: JourneyEvent, at: str) -> Taken:
 
 def _visited(payload: WebEvent | AppEvent, at: str, page: str) -> None:
     """Make plain, in place, what web and app events have in common."""
-    if payload.browser is not None:
-        payload.browser = _browser(bytes(payload.browser))
-    if payload.device is not None:
-        payload.device = _device(bytes(payload.device))
-    if payload.geolocation is not None:
-        payload.geolocation = _geolocation(bytes(payload.geolocation))
-    payload.page = _page(payload.page, at, page)
-    payload.attributes = _texts(payload.attributes)
+    browser, device, geolocation, shown = payload.browser, payload.device, payload.geolocation, payload.page
+    # To add it to nothing makes bytes of what the decoder left in half of the time that `bytes` takes.
+    if browser is not None:
+        payload.browser = _browser(b"" + browser)
+    if device is not None:
+        payload.device = _device(b"" + device)
+    if geolocation is not None:
+        payload.geolocation = _geolocation(b"" + geolocation)
+    if shown is not None:
+        payload.page = there = _page(b"" + shown)  # type: ignore[operator]
+        if there is not None and there.url is None:
+            raise NotAnEventError(f"`${at}{page}.url` is missing: a page is known by its address")
+    if payload.attributes is not None:
+        payload.attributes = _attributes(b"" + payload.attributes)  # type: ignore[operator]
 
 
 def _custom(envelope: JourneyEvent, at: str) -> Taken:
@@ -148,17 +154,30 @@ _browser, _device, _geolocation = _plain(Browser), _plain(Device), _plain(Geoloc
 _NO_PAGE = Page()
 
 
-def _page(page: Page | None, at: str, member: str) -> Page | None:
-    """A page with an address; an empty list or a null in one is absent like any other null."""
+@remembers(16_384)
+def _page(said: bytes) -> Page | None:
+    """A page, None where nothing is said; an empty list or a null in one is absent like any other null.
+
+    What it returns is shared: many visitors see the same page.
+    """
+    page = _decode_page(said)
     if page is None:
         return None
     if page.breadcrumb is not None:
         page.breadcrumb = [crumb for crumb in page.breadcrumb if crumb is not None] or None
-    if page.url is not None:
-        return page
-    if page == _NO_PAGE:  # An object with no non-null member carries nothing.
-        return None
-    raise NotAnEventError(f"`${at}{member}.url` is missing: a page is known by its address")
+    return None if page == _NO_PAGE else page  # An object with no non-null member carries nothing.
+
+
+_decode_page = msgspec.json.Decoder(Page | None).decode
+
+
+@remembers(16_384)
+def _attributes(said: bytes) -> Any:
+    """As `_texts`; what it returns is shared: much of it is said of the page, or with every event of a visitor."""
+    return _texts(_decode_attributes(said))
+
+
+_decode_attributes = msgspec.json.Decoder(dict[str, AttributeValue] | None).decode
 
 
 def _texts(attributes: dict[str, AttributeValue] | None) -> Any:

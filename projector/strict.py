@@ -10,9 +10,15 @@ import msgspec
 from msgspec import Struct
 
 from projector import events
-from projector.models import Browser, Device, Geolocation
+from projector.models import AttributeValue, Browser, Device, Geolocation, Page
 
-INSIDE: Mapping[str, type[Struct]] = {"browser": Browser, "device": Device, "geolocation": Geolocation}
+INSIDE: Mapping[str, Any] = {
+    "browser": Browser,
+    "device": Device,
+    "geolocation": Geolocation,
+    "page": Page,
+    "attributes": dict[str, AttributeValue],
+}
 """What the members are that web and app events keep as text."""
 
 
