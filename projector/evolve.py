@@ -54,7 +54,10 @@ def evolve(session: Session, event: Event, rules: Rules, cuts: Counter[str]) -> 
     """
     payload, at, event_id = event.payload, event.at, event.id
     kind = type(payload)
-    counts = _counts_as(kind, event.name, rules)
+    if kind is WebEvent:  # As `_counts_as` has it.
+        counts = EVENT | PAGEVIEW if event.name in rules.pageview_events else EVENT
+    else:
+        counts = _counts_as(kind, event.name, rules)
     if event_id:
         ids, key = session.ids, event_key(event_id.encode())
         if key in ids:
@@ -137,9 +140,7 @@ def _ended(session: Session, at: int) -> None:
 
 
 def _counts_as(kind: type, name: str, rules: Rules) -> int:
-    """The bits that an event adds to the counts (fields 23 to 25); none for those that are no visitor's."""
-    if kind is WebEvent:
-        return EVENT | PAGEVIEW if name in rules.pageview_events else EVENT
+    """The bits that an event, but a WebEvent, adds to the counts (fields 23 to 25); none for those of no visitor."""
     if kind is AppEvent:
         return EVENT | SCREENVIEW if name in rules.screenview_events else EVENT
     return EVENT if kind is CustomEvent or kind is ConversationEvent else 0

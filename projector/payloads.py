@@ -42,7 +42,9 @@ Taken = tuple[str, Payload]
 
 
 def _web(envelope: JourneyEvent, at: str) -> Taken:
-    payload = _present(envelope.web_event, at, ".webEvent")
+    payload = envelope.web_event
+    if payload is None:
+        payload = _present(payload, at, ".webEvent")
     name = payload.event_name
     _visited(payload, at, ".webEvent.page")
     return required(name, at, ".webEvent.eventName") if name is None else name, payload

@@ -18,6 +18,7 @@ from projector.track import Due
 
 ABSENT = "-" * TOKEN_BYTES
 """No token: they are made of Base64's letters."""
+_NONE = Token(ABSENT.encode())
 
 
 class Request(Struct):
@@ -70,7 +71,7 @@ def request_of(
         token=ascii_of(token),
         by=confirmed.by,
         written=sum(track is not None for _, _, track in write.tracks),
-        tokens="".join([ABSENT if was is None else ascii_of(was) for _, was in tracks]),
+        tokens=b"".join([_NONE if was is None else was for _, was in tracks]).decode("ascii"),
         unsure=confirmed.unsure(tracks),
         positions=[n for one, at in write.positions.items() for n in (one, at.offset, at.clock)],
         due_gone=_grouped(
