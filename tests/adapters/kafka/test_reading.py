@@ -10,11 +10,12 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import Fetcher
 from kafka.errors import CorruptRecordError
 from kafka.protocol.consumer import IsolationLevel
+from kafka.protocol.frame import KafkaBytes
 from kafka.record import MemoryRecords, MemoryRecordsBuilder
 from kafka.version import __version__
 
 from projector.adapters.kafka import KafkaSettings
-from projector.adapters.kafka.reading import TESTED, LeanRecords, Taken, ends_of
+from projector.adapters.kafka.reading import TESTED, LeanRecords, Taken, ends_of, read_of
 from projector.adapters.kafka.settings import consumer_options
 from tests.services.topics import Topics
 
@@ -76,6 +77,23 @@ def test_lean_records_are_the_stock_records(seed: int, fetch_offset: int) -> Non
 
     assert [plain(record) for record in taken(lean, 7)] == [plain(record) for record in taken(stock)]
     assert lean.next_fetch_offset == stock.next_fetch_offset
+
+
+@pytest.mark.parametrize("size", [None, 0, 4, 4095, 4096, 9000, 20_000])
+def test_a_part_of_an_answer_is_the_one_that_the_stock_method_reads(size: int | None) -> None:
+    for begin in (0, 3, 9999, 10_000):
+        ours, stock = KafkaBytes(10_000), KafkaBytes(10_000)
+        stock[:] = random.Random(1).randbytes(10_000)
+        ours[:] = stock
+        ours.seek(begin)
+        stock.seek(begin)
+
+        assert read_of(ours, size) == _STOCK_READ(stock, size)
+        assert ours.tell() == stock.tell()
+
+
+_STOCK_READ = KafkaBytes.read
+"""As it is before a consumer is made the fast way."""
 
 
 def test_the_formats_before_headers_are_read_too() -> None:
