@@ -36,6 +36,10 @@ from projector.worker import Worker, World
 
 log = structlog.get_logger()
 
+SWITCH_INTERVAL_S = 0.002
+"""How long a turn keeps the interpreter from the client's threads, which read and send by large pieces: at the default
+of 5 ms they wait longer without saving more, at 0.5 ms the changes cost 5 to 8 µs of CPU an event."""
+
 RETRY_S = 1.0
 """A worker that finds something unavailable tries again after so long."""
 
@@ -124,8 +128,7 @@ def work(task: Task, numbers: Any, where: Connection) -> None:
     stop = _Stop()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The supervisor says when.
     signal.signal(signal.SIGTERM, stop)
-    # The receiving thread of the client must not wait 5 ms for its turn at every chunk it reads.
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         _serve(task, numbers, stop)
     except WrongInput as wrong:

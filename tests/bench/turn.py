@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from projector.adapters.kafka import KafkaPublisher, KafkaSource
 from projector.cache import CacheBounds
 from projector.life import Start
-from projector.service import WallClock, check, kafka_settings, store
+from projector.service import SWITCH_INTERVAL_S, WallClock, check, kafka_settings, store
 from projector.worker import Worker
 from projector.worker import World as Wiring
 from tests.bench.results import Numbers, Result, Row
@@ -93,7 +93,7 @@ def _work(pipeline: Pipeline, events: int) -> Numbers:
         )
     )
     interval = sys.getswitchinterval()
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.collect()
     gc.freeze()
     try:
