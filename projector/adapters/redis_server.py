@@ -74,6 +74,7 @@ def connect(
     login = {name: settings.pop(f"sentinel_{name}", None) for name in ("username", "password")}
     try:
         place = place_at(url)
+        _check_tls(place, settings)
         if clustered:
             return _cluster_client(place, settings, run_ids)
         client = _watched_client(place, settings, login) if place.service else Redis.from_url(place.urls[0], **settings)
@@ -87,6 +88,14 @@ def connect(
         raise WrongInput(
             f"redis_url or a redis_… setting is not valid: expected {FORMS}; and options of redis-py"
         ) from error
+
+
+def _check_tls(place: Place, settings: Mapping[str, Any]) -> None:
+    named = sorted(name for name in settings if name.startswith("ssl_"))
+    if named and not place.urls[0].startswith("rediss:"):
+        raise WrongInput(
+            f"redis_{named[0]} is set, but redis_url asks for no TLS: begin it with rediss instead of redis"
+        )
 
 
 def _cluster_client(place: Place, settings: dict[str, Any], run_ids: RunIds | None) -> Client:

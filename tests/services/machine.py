@@ -36,6 +36,7 @@ PACKAGES = {
     "mvn": ("maven",),
     "redis-server": ("redis-server",),
     "kcat": ("kcat",),
+    "openssl": ("openssl",),
 }
 
 

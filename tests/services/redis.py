@@ -19,6 +19,8 @@ from tests.services.process import free_port
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.services.certificate import Certificate
+
 
 _WRITTEN_TO = "appendonlydir/*.incr.aof"  # There is one; it is renewed only when 64 MB have come together.
 
@@ -31,18 +33,23 @@ class RedisServer:
         home: Path,
         *,
         port: int | None = None,
+        data: Path | None = None,
         append_only: bool = True,
         append_fsync: str = "everysec",
         password: str | None = None,
         maxmemory: str | None = None,
         maxmemory_policy: str = "noeviction",
+        certificate: Certificate | None = None,
         options: tuple[str, ...] = (),
     ) -> None:
         self.port = port or free_port()
+        self._certificate = certificate
         self._password = password
-        self._data = home / "data"
+        self._data = data or home / "data"
         self._data.mkdir(parents=True, exist_ok=True)
-        argv = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._data), "--save", ""]
+        listens = certificate.listening(self.port) if certificate else {"port": str(self.port)}
+        argv = [word for name, value in listens.items() for word in (f"--{name}", value)]
+        argv += ["--bind", "127.0.0.1", "--dir", str(self._data), "--save", ""]
         argv += ["--appendonly", "yes" if append_only else "no", "--appendfsync", append_fsync]
         argv += ["--maxmemory-policy", maxmemory_policy]
         # DEBUG SLEEP and its kin are tools of the tests.
@@ -54,7 +61,8 @@ class RedisServer:
     @property
     def url(self) -> str:
         password = f":{self._password}@" if self._password else ""
-        return f"redis://{password}127.0.0.1:{self.port}/0"
+        place = f"{password}127.0.0.1:{self.port}/0"
+        return f"rediss://{place}?{self._certificate.trusted}" if self._certificate else f"redis://{place}"
 
     def start(self) -> None:
         """Starts it and waits until it has read its append-only file and answers."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tests.services.certificate import Certificate
+
 SLOTS = 16384
 # How long a server must be silent before the others act: short, so that a test of a failure does not wait long.
 SILENCE_MS = 2000
@@ -82,25 +84,36 @@ class RedisSentinel:
 
     master_name = "projector"
 
-    def __init__(self, home: Path, *, silence_ms: int = SILENCE_MS, password: str | None = None) -> None:
-        known = ("--masterauth", password) if password else ()
-        self.master = RedisServer(home / "master", options=(*_QUICK_REPLICAS, *known), password=password)
+    def __init__(
+        self,
+        home: Path,
+        *,
+        silence_ms: int = SILENCE_MS,
+        password: str | None = None,
+        certificate: Certificate | None = None,
+    ) -> None:
+        known = (*_QUICK_REPLICAS, *(("--masterauth", password) if password else ()))
+        shared: dict[str, Any] = {"password": password, "certificate": certificate}
+        self.master = RedisServer(home / "master", options=known, **shared)
         follows = ("--replicaof", "127.0.0.1", str(self.master.port))
-        self.replica = RedisServer(home / "replica", options=(*_QUICK_REPLICAS, *known, *follows), password=password)
+        self.replica = RedisServer(home / "replica", options=(*known, *follows), **shared)
         self.port = free_port()
-        self._silence_ms, self._password = silence_ms, password
+        self._silence_ms, self._password, self._certificate = silence_ms, password, certificate
         self.process = machine.redis_process("sentinel", [str(self._write_settings(home)), "--sentinel"], home)
 
     @property
     def url(self) -> str:
         """Where the Sentinel listens."""
-        return f"redis://127.0.0.1:{self.port}"
+        place = f"127.0.0.1:{self.port}"
+        return f"rediss://{place}?{self._certificate.trusted}" if self._certificate else f"redis://{place}"
 
     @property
     def store_url(self) -> str:
-        """As `redis_url` names it."""
+        """As `redis_url` names it; a certificate is not trusted by that alone."""
         login = f":{self._password}@" if self._password else ""
-        return f"redis+sentinel://{login}127.0.0.1:{self.port}/{self.master_name}"
+        return (
+            f"{'rediss' if self._certificate else 'redis'}+sentinel://{login}127.0.0.1:{self.port}/{self.master_name}"
+        )
 
     def master_port(self) -> int:
         """The port of the master as the Sentinel has it now."""
@@ -131,8 +144,9 @@ class RedisSentinel:
 
     def _write_settings(self, home: Path) -> Path:
         path = home / "sentinel.conf"
+        listens = self._certificate.listening(self.port) if self._certificate else {"port": str(self.port)}
         path.write_text(
-            f"port {self.port}\nbind 127.0.0.1\ndir {home}\n"
+            "".join(f"{name} {value}\n" for name, value in listens.items()) + f"bind 127.0.0.1\ndir {home}\n"
             f"sentinel monitor {self.master_name} 127.0.0.1 {self.master.port} 1\n"
             f"sentinel down-after-milliseconds {self.master_name} {self._silence_ms}\n"
             + (f"sentinel auth-pass {self.master_name} {self._password}\n" if self._password else "")
