@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
+from tests.services.disk import SmallDisk
 from tests.services.kafka import Kafka
 from tests.services.process import ServiceError
 from tests.services.proxy import Proxies
@@ -38,6 +39,7 @@ _NEEDS_SERVICES = {
     "redis_cluster",
     "redis_sentinel",
     "proxies",
+    "services_home",
 }
 
 
@@ -153,6 +155,21 @@ def new_redis(services_home: Path) -> Iterator[Callable[..., RedisServer]]:
     yield start
     for server in servers:
         server.kill()
+
+
+@pytest.fixture
+def new_disk(services_home: Path) -> Iterator[Callable[..., SmallDisk]]:
+    """Makes small disks of this test's own, of so many `megabytes`."""
+    disks: list[SmallDisk] = []
+
+    def start(*, megabytes: int) -> SmallDisk:
+        disks.append(SmallDisk(new_home(services_home, "disk"), megabytes=megabytes))
+        disks[-1].start()
+        return disks[-1]
+
+    yield start
+    for disk in disks:
+        disk.kill()
 
 
 @pytest.fixture

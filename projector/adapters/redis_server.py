@@ -272,8 +272,15 @@ def _in_our_words(error: Exception, where: str, *, starting: bool, writing: bool
                 f"the Redis Cluster at {where} is moving what is asked for, or has lost a node; nothing was written:"
                 f" {error}"
             )
-        case exceptions.ResponseError() if str(error).startswith(("MISCONF", "NOREPLICAS")):
-            return Unavailable(f"Redis at {where} takes no writes, nothing was written: {error}")
+        case exceptions.ResponseError() if str(error).startswith("MISCONF"):
+            return Unavailable(
+                f"Redis at {where} takes no writes, nothing was written: {error}\nMake room on its disk, or mend that"
+            )
+        case exceptions.ResponseError() if str(error).startswith("NOREPLICAS"):
+            return Unavailable(
+                f"Redis at {where} takes no writes, nothing was written: {error}"
+                "\nLook after the replicas, or lower its min-replicas-to-write"
+            )
     if writing:
         return Doubt(f"Redis at {where} gave no answer to a write: {error}")
     if isinstance(error, exceptions.ResponseError):

@@ -70,7 +70,7 @@ def _kafka(config: Config, partitions: int | None) -> int:
     if cluster.input is not None:
         _say_what_is_kept(cluster.input, config)
     for line in advice(kafka_settings(config), cluster):
-        typer.echo(f"advice  {line}")
+        typer.echo(f"advice  {line}".replace("\n", "\n        "))
     found = problems(kafka_settings(config), cluster)
     for line in found:
         typer.echo(f"wrong   {line}")

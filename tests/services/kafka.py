@@ -20,15 +20,24 @@ if TYPE_CHECKING:
 class Kafka:
     """nodes[i] is a `Process`: kill, pause and resume a single one there; `start` brings back those that are down.
 
+    `controllers`: only the first so many of the nodes are controllers; without them the cluster decides nothing.
     `proxied`: so many listeners more has each node, the n-th on `proxied_ports[n][i]`, and tells who comes in there to
     find it on `proxy_ports[n][i]`, where nobody listens until something is put there (`Proxies.before`).
     """
 
-    def __init__(self, home: Path, *, nodes: int = 1, ports: list[int] | None = None, proxied: int = 0) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        nodes: int = 1,
+        ports: list[int] | None = None,
+        proxied: int = 0,
+        controllers: int | None = None,
+    ) -> None:
         self.ports = ports or [free_port() for _ in range(nodes)]
         self.proxied_ports = [[free_port() for _ in range(nodes)] for _ in range(proxied)]
         self.proxy_ports = [[free_port() for _ in range(nodes)] for _ in range(proxied)]
-        self._controller_ports = [free_port() for _ in range(nodes)]
+        self._controller_ports = [free_port() for _ in range(controllers or nodes)]
         # Kafka's form of a UUID; the zero keeps it from beginning with a dash, which its tools take for an option.
         self._cluster_id = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         self._properties = [self._write_properties(home / f"node-{i + 1}", i) for i in range(nodes)]
@@ -79,14 +88,16 @@ class Kafka:
             "".join(f",PROXIED{n}://127.0.0.1:{of_nodes[i]}" for n, of_nodes in enumerate(ports))
             for ports in (self.proxied_ports, self.proxy_ports)
         )
+        is_controller = i < len(self._controller_ports)
+        controller = f",CONTROLLER://127.0.0.1:{self._controller_ports[i]}" if is_controller else ""
         names = ["PLAINTEXT", "CONTROLLER", *(f"PROXIED{n}" for n in range(len(self.proxied_ports)))]
         return {
-            "process.roles": "broker,controller",
+            "process.roles": "broker,controller" if is_controller else "broker",
             "node.id": i + 1,
             "controller.quorum.voters": ",".join(
                 f"{n + 1}@127.0.0.1:{port}" for n, port in enumerate(self._controller_ports)
             ),
-            "listeners": f"{listener}{proxied},CONTROLLER://127.0.0.1:{self._controller_ports[i]}",
+            "listeners": f"{listener}{proxied}{controller}",
             "advertised.listeners": f"{listener}{proxy}",
             "inter.broker.listener.name": "PLAINTEXT",
             "controller.listener.names": "CONTROLLER",

@@ -18,6 +18,7 @@ from projector.adapters.kafka.fitting import Cut, Limits
 from projector.adapters.kafka.outgoing import partitioner, reject_record
 from projector.adapters.kafka.settings import DELIVERY_TIMEOUT_MS, KafkaSettings, producer_options
 from projector.adapters.kafka.source import offsets_of, require_member
+from projector.adapters.kafka.topics import KafkaTopics
 from projector.adapters.kafka.trouble import TOO_LARGE, asking, effects, made
 from projector.adapters.kafka.writing import Writer, compress_of, writer_of
 from projector.errors import Doubt, Unavailable
@@ -55,6 +56,8 @@ class KafkaPublisher:
         self._producer: KafkaProducer | None = None
         """None from a doubt until `renew`."""
         self._used = False
+        self._failed_on: set[str] = set()
+        """Topics that were written to when publishing last failed, until there is another producer."""
         self._writer: Writer | None = None
         """The producer's."""
         self.renew()
@@ -62,11 +65,15 @@ class KafkaPublisher:
     def renew(self) -> None:
         """A new producer; one of the same transactional id is fenced, and what it left open aborted.
 
-        One that has not been used since it was made is kept: it has left nothing.
+        One that has not been used since it was made is kept: it has left nothing. Where publishing has failed, and one
+        of its topics lacks replicas in sync, there is none until it has them: it would fail again, and only late.
         """
         if self._producer is not None and not self._used:
             return
         self._drop()
+        if self._failed_on:
+            with KafkaTopics(self._settings) as topics:
+                topics.require_taken(self._failed_on)
         where = self._settings.bootstrap_servers
         producer = made(KafkaProducer, producer_options(self._settings, self._transactional_id), "publish", where)
         try:
@@ -80,7 +87,7 @@ class KafkaPublisher:
             _throw_away(producer)
             raise
         self._writer = writer_of(producer, self._settings.output_topic, partition_of, self._rules, self._limits)
-        self._producer, self._used = producer, False
+        self._producer, self._used, self._failed_on = producer, False, set()
 
     def publish(
         self,
@@ -107,6 +114,8 @@ class KafkaPublisher:
                 deliver(self._producer, changes, rejects, positions, group)
         except BaseException as error:
             self._drop()
+            written = ((self._settings.output_topic, changes), (self._settings.rejects_topic, rejects))
+            self._failed_on = {topic for topic, records in written if records}
             if isinstance(error.__cause__, TOO_LARGE):
                 self._limits.refused()
             raise

@@ -3,7 +3,7 @@
 # kafka-python ships no types.
 # mypy: disable-error-code="no-untyped-call"
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,6 +31,8 @@ class Topic(Struct, frozen=True):
     partitions: int
     leaderless: tuple[int, ...]
     """Partitions that cannot be read or written for now."""
+    in_sync: dict[int, tuple[int, int]]
+    """By partition how many of its replicas have all of it, and how many there should be."""
     settings: dict[str, str]
 
 
@@ -80,6 +82,13 @@ class KafkaTopics:
             raise Unavailable(f"partitions of {', '.join(waiting)} have no leader; are all brokers up?")
         return cluster
 
+    def require_taken(self, names: Container[str]) -> None:
+        """Raises `Unavailable` where one of these topics of ours takes no records for now."""
+        cluster = self.cluster()
+        wanted = [topic for topic in (cluster.output, cluster.rejects) if topic is not None and topic.name in names]
+        if found := [why for topic in wanted if (why := refusing(topic))]:
+            raise Unavailable("\n".join(found))
+
     def record_bytes_max(self) -> dict[str, int]:
         """By topic of ours the size of the largest batch that it takes, compressed."""
         return {
@@ -123,6 +132,7 @@ class KafkaTopics:
             id="" if topic_id is None or not str(topic_id).strip("0-A=") else str(topic_id),
             partitions=len(parts),
             leaderless=tuple(sorted(part["partition_index"] for part in parts if part["leader_id"] < 0)),
+            in_sync={part["partition_index"]: (len(part["isr_nodes"]), len(part["replica_nodes"])) for part in parts},
             settings=self._settings_of(name),
         )
 
@@ -135,6 +145,20 @@ class KafkaTopics:
         return asking(what, self._settings.bootstrap_servers)
 
 
+def refusing(topic: Topic) -> str | None:
+    """Why a topic takes no records that all replicas in sync have to have, and what to do; None where it takes them."""
+    least = int(topic.settings.get("min.insync.replicas", 1))
+    # Of fewer replicas than are asked for the broker asks for all.
+    lacking = {one: have for one, have in topic.in_sync.items() if have[0] < min(least, have[1])}
+    if not lacking:
+        return None
+    in_sync, replicas = min(lacking.values())
+    return (
+        f"topic {topic.name} takes no records: of partitions {sorted(lacking)} {in_sync} of {replicas} replicas are in"
+        f" sync, min.insync.replicas is {least}\nBring the brokers back that have the others, or set it lower"
+    )
+
+
 def record_bytes_max(settings: Mapping[str, str]) -> int:
     """A batch has to fit into a segment too."""
     return min(int(settings.get(name, RECORD_BYTES_MAX)) for name in ("max.message.bytes", "segment.bytes"))
@@ -142,7 +166,7 @@ def record_bytes_max(settings: Mapping[str, str]) -> int:
 
 def advice(settings: KafkaSettings, cluster: Cluster) -> list[str]:
     """What the service can run with, but not as well as it could, a line each that says what to do."""
-    found = []
+    found = [why for topic in (cluster.output, cluster.rejects) if topic is not None and (why := refusing(topic))]
     for topic, what in (
         (cluster.output, "snapshots are published without their largest members"),
         (cluster.rejects, "rejects are published without their headers, key or value"),

@@ -116,7 +116,7 @@ def effects(what: str) -> Iterator[None]:
     except ProjectorError:
         raise
     except _FENCED as error:
-        raise Fenced(f"{what}: somebody else has taken over ({error})") from error
+        raise Fenced(f"{what}: somebody else has taken over, or it took too long ({error})") from error
     except TOO_LARGE as error:
         raise Doubt(f"{what}: a record is larger than its topic takes, and will be made smaller") from error
     except _NOT_LET_IN as error:

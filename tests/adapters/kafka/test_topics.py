@@ -3,7 +3,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from projector.adapters.kafka import KafkaSettings, KafkaTopics
+from projector.adapters.kafka import Cluster, KafkaSettings, KafkaTopics, Topic, advice
 from projector.errors import Unavailable, WrongInput
 from tests.services.topics import Topics
 
@@ -81,6 +81,24 @@ def test_one_topic_for_two_purposes_is_told(settings: KafkaSettings) -> None:
         pytest.raises(WrongInput, match="three topics"),
     ):
         topics.check()
+
+
+@pytest.mark.parametrize(
+    ("in_sync", "lacking"),
+    [
+        ({0: (2, 3), 1: (1, 3), 2: (3, 3)}, "of partitions [1] 1 of 3 replicas are in sync, min.insync.replicas is 2"),
+        ({0: (2, 3)}, None),
+        ({0: (1, 1)}, None),  # Never more than there are is asked for.
+    ],
+)
+def test_a_topic_that_lacks_replicas_in_sync_is_told_by_its_partitions(
+    in_sync: dict[int, tuple[int, int]], lacking: str | None
+) -> None:
+    topic = Topic("out", "", len(in_sync), (), in_sync, {"min.insync.replicas": "2"})
+
+    told = advice(KafkaSettings(), Cluster("", None, topic, None))
+
+    assert [line.partition(": ")[2].partition("\n")[0] for line in told] == ([lacking] if lacking else [])
 
 
 def test_a_topic_that_was_made_again_has_another_id(kafka: Topics, settings: KafkaSettings) -> None:
