@@ -1,6 +1,7 @@
 """What a replay writes: snapshots, where every change is wanted, and rejects, as JSON lines (contract §9)."""
 
 import os
+import stat
 import sys
 from base64 import b64encode
 from codecs import getincrementaldecoder
@@ -69,11 +70,19 @@ class Output:
         self.close()
 
     def _failed(self, error: OSError) -> Unavailable:
+        if self._is_ours:
+            self._cut()
         # What is left in the buffer goes nowhere from here on, or it would fail once more when that is closed.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._file.fileno())
         os.close(nowhere)
         return Unavailable(f"writing to {self.name} failed: {_why(error)}. What it holds is not complete")
+
+    def _cut(self) -> None:
+        """Take the end of the last line away: where the disk was full just behind a line, it would look whole."""
+        file = self._file.fileno()
+        if stat.S_ISREG((found := os.fstat(file)).st_mode):
+            os.ftruncate(file, max(0, found.st_size - len(b"}\n")))
 
 
 def check_outputs(names: Sequence[str], *, inputs: Sequence[str]) -> None:

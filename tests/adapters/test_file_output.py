@@ -21,7 +21,10 @@ from projector.session import Session, new_session
 from projector.snapshot import snapshot_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from tests.services.disk import SmallDisk
 
 RULES = Rules()
 EVENT = b"""{"id": "e-1", "eventType": "WebEvent", "createdDate": "2025-06-12T09:00:00Z", "session": {"id": "a"},
@@ -196,6 +199,21 @@ def test_a_full_disk_is_noticed_while_much_is_written() -> None:
     with pytest.raises(Unavailable, match="No space left"):
         output.write(b"x" * (1 << 20))
     output.close()
+
+
+def test_a_file_whose_disk_was_full_at_the_end_of_a_line_does_not_look_whole(
+    new_disk: Callable[..., SmallDisk],
+) -> None:
+    path, line = new_disk(megabytes=1).path / "out", b"x" * 4094 + b"}\n"  # As much as the disk gives at a time.
+    output = Output(str(path))
+
+    with output, pytest.raises(Unavailable, match="No space left"):
+        output.write(line * 1000)
+
+    *whole, cut = path.read_bytes().splitlines(keepends=True)
+    assert whole
+    assert whole == [line] * len(whole)
+    assert cut == line[:-2]
 
 
 def test_what_is_written_is_there_when_it_is_closed(tmp_path: Path) -> None:
