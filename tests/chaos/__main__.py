@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from tests.chaos.report import Report
 
 HOME = machine.WORK / "chaos"
+DELIVERIES = ("exactly-once", "at-least-once")
 _EPILOG = f"""
 faults: {", ".join([*KILLS, *OTHERS])}
 
 examples:
   python -m tests.chaos --seconds 60 --faults 'worker killed' 'Redis cut back'
   python -m tests.chaos --seed 7 --unkeyed
+  make chaos CHAOS_OPTIONS='--delivery at-least-once'
 """
 
 
@@ -31,9 +33,12 @@ def main() -> int:
     options = _options()
     home = HOME / f"{time.strftime('%m%d-%H%M%S')}-{options.seed}"
     home.mkdir(parents=True)
-    print(f"{options.seconds:g} s with {options.workers} workers, seed {options.seed}; logs in {home}", flush=True)
+    print(
+        f"{options.seconds:g} s with {options.workers} workers, {options.delivery}, seed {options.seed}; logs in {home}",
+        flush=True,
+    )
     try:
-        with world(home, workers=options.workers) as made:
+        with world(home, workers=options.workers, delivery=options.delivery) as made:
             report = Run(made, options, lambda line: print(line, flush=True)).run()
     except ServiceError as error:
         print(error, file=sys.stderr)
@@ -53,7 +58,7 @@ def _print(report: Report) -> None:
 
 def _again(options: Options) -> str:
     words = ["--seconds", f"{options.seconds:g}", "--workers", options.workers, "--seed", options.seed]
-    words += ["--rate", options.rate, *([] if options.keyed else ["--unkeyed"])]
+    words += ["--rate", options.rate, "--delivery", options.delivery, *([] if options.keyed else ["--unkeyed"])]
     if options.faults != Options().faults:
         words += ["--faults", *sorted(options.faults)]
     return shlex.join([sys.executable, "-m", "tests.chaos", *map(str, words)])
@@ -78,10 +83,11 @@ def _options() -> Options:
     )
     add("--rate", type=int, default=default.rate, help="records a second (default %(default)s)")
     add("--unkeyed", action="store_true", help="records go to any partition")
+    add("--delivery", choices=DELIVERIES, default=default.delivery, help="how (default %(default)s)")
     add("--faults", nargs="+", choices=sorted(default.faults), metavar="FAULT", help="only these (default: all)")
     asked = parser.parse_args()
     faults = frozenset(asked.faults) if asked.faults else default.faults
-    return Options(asked.seconds, asked.workers, asked.seed, asked.rate, not asked.unkeyed, faults)
+    return Options(asked.seconds, asked.workers, asked.seed, asked.rate, not asked.unkeyed, asked.delivery, faults)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ class Options:
     rate: int = 80
     """Records a second."""
     keyed: bool = True
+    delivery: str = "exactly-once"
     faults: frozenset[str] = field(default_factory=lambda: frozenset([*KILLS, *OTHERS]))
 
 

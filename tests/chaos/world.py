@@ -83,7 +83,7 @@ class History:
 
 
 @contextmanager
-def world(home: Path, *, workers: int) -> Iterator[World]:
+def world(home: Path, *, workers: int, delivery: str) -> Iterator[World]:
     """A world with everything of its own, services not started yet."""
     kafka = Kafka(new_home(home, "kafka"), proxied=workers)
     server = RedisServer(new_home(home, "redis"))
@@ -93,7 +93,8 @@ def world(home: Path, *, workers: int) -> Iterator[World]:
             server.start()
             before_kafka = [proxy for number in range(workers) for proxy in make.before(kafka, number)]
             before_redis = [make.new(f"redis-{number}", f"127.0.0.1:{server.port}") for number in range(workers)]
-            with _on(home, kafka, server, before_kafka, before_redis, workers=workers, timeout_s=TIMEOUT_S) as made:
+            pipeline = _pipeline(home, kafka, server, TIMEOUT_S, delivery)
+            with _on(pipeline, kafka, server, before_kafka, before_redis, workers=workers, timeout_s=TIMEOUT_S) as made:
                 yield made
         finally:
             server.kill()
@@ -101,15 +102,18 @@ def world(home: Path, *, workers: int) -> Iterator[World]:
 
 
 @contextmanager
-def world_on(home: Path, kafka: Kafka, server: RedisServer, *, workers: int, timeout_s: int) -> Iterator[World]:
+def world_on(
+    home: Path, kafka: Kafka, server: RedisServer, *, workers: int, timeout_s: int, delivery: str
+) -> Iterator[World]:
     """The same on servers that run already, without proxies."""
-    with _on(home, kafka, server, [], [], workers=workers, timeout_s=timeout_s) as made:
+    pipeline = _pipeline(home, kafka, server, timeout_s, delivery)
+    with _on(pipeline, kafka, server, [], [], workers=workers, timeout_s=timeout_s) as made:
         yield made
 
 
 @contextmanager
 def _on(
-    home: Path,
+    pipeline: Pipeline,
     kafka: Kafka,
     server: RedisServer,
     kafka_proxies: list[Proxy],
@@ -118,8 +122,7 @@ def _on(
     workers: int,
     timeout_s: int,
 ) -> Iterator[World]:
-    pipeline = _pipeline(home, kafka, server, timeout_s)
-    services = []
+    home, services = pipeline.home, []
     for number in range(workers):
         own = {}
         if kafka_proxies:
@@ -134,7 +137,7 @@ def _on(
         yield World(home, kafka, server, kafka_proxies, redis_proxies, pipeline, fleet, history, timeout_s)
 
 
-def _pipeline(home: Path, kafka: Kafka, server: RedisServer, timeout_s: int) -> Pipeline:
+def _pipeline(home: Path, kafka: Kafka, server: RedisServer, timeout_s: int, delivery: str) -> Pipeline:
     name = f"chaos-{home.name}"
     settings = {
         "kafka_bootstrap_servers": kafka.bootstrap,
@@ -146,6 +149,7 @@ def _pipeline(home: Path, kafka: Kafka, server: RedisServer, timeout_s: int) -> 
         "group_session_timeout": f"{SESSION_TIMEOUT_S}s",
         "timeout_web": f"{timeout_s}s",
         "timeout_app": f"{timeout_s}s",
+        "delivery": delivery,
         "log_format": "json",
     }
     pipeline = Pipeline({f"PROJECTOR_{key.upper()}": value for key, value in settings.items()}, home, PARTITIONS)

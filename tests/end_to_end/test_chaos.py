@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 
 def test_nothing_is_lost_and_nothing_counts_twice_while_everything_is_killed(
-    breakable_kafka: Kafka, new_redis: Callable[..., RedisServer], tmp_path: Path
+    breakable_kafka: Kafka, new_redis: Callable[..., RedisServer], tmp_path: Path, delivery: str
 ) -> None:
     faults = frozenset([*KILLS, "broker killed", "Redis cut back"])
-    options = Options(seconds=15, workers=2, seed=1, rate=30, faults=faults)
-    with world_on(tmp_path, breakable_kafka, new_redis(), workers=options.workers, timeout_s=4) as world:
+    options = Options(seconds=15, workers=2, seed=1, rate=30, faults=faults, delivery=delivery)
+    with world_on(
+        tmp_path, breakable_kafka, new_redis(), workers=options.workers, timeout_s=4, delivery=delivery
+    ) as world:
         report = Run(world, options, print).run()
 
     print(*report.table(), report.facts, sep="\n")
