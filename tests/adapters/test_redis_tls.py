@@ -10,12 +10,12 @@ import pytest
 from projector.adapters.redis import RedisStore, open_store
 from projector.adapters.redis_check import check_server
 from projector.errors import Unavailable, WrongInput
-from projector.ports import Position
+from projector.ports import Position, Write
 from tests.adapters.store_calls import NOW, A, applied_of, put, saved, track
 from tests.adapters.test_redis_sentinel import IDENTITY, IMPATIENT, SILENCE_MS, fail_over, positions, replica_has
 from tests.services.certificate import Certificate
 from tests.services.process import wait_for
-from tests.services.redis_groups import RedisSentinel
+from tests.services.redis_groups import RedisCluster, RedisSentinel
 from tests.services.run import new_home, running
 
 if TYPE_CHECKING:
@@ -81,6 +81,19 @@ def test_a_server_with_tls_keeps_state_and_without_tls_it_is_not_reached(
 
     with pytest.raises(Unavailable, match="Check that it runs and that redis_url names it"):
         check_server(url.replace("rediss:", "redis:"), IMPATIENT)
+
+
+def test_a_cluster_with_tls_keeps_every_shard(
+    services_home: Path, certificate: Certificate, trusting: dict[str, Any]
+) -> None:
+    with (
+        running(RedisCluster(new_home(services_home, "cluster"), certificate=certificate)) as cluster,
+        closing(open_store(cluster.store_url, "ns", identity=IDENTITY, options=trusting, shards=12)) as store,
+    ):
+        for shard in range(store.shards):
+            store.save(shard, Write({0: None}, {0: Position(1, NOW)}))
+
+        assert store.positions() == [{0: Position(1, NOW)}] * store.shards
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1", "redis+sentinel://127.0.0.1:1/projector", "redis://a:1,b:1"])

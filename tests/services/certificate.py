@@ -54,4 +54,5 @@ class Certificate:
             "tls-ca-cert-file": str(self.file),
             "tls-auth-clients": "no",
             "tls-replication": "yes",
+            "tls-cluster": "yes",
         }

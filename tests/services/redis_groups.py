@@ -45,6 +45,7 @@ class RedisCluster:
             RedisServer(home / f"node-{i + 1}", options=(*shared, "--cluster-port", str(bus_port)), **options)
             for i, bus_port in enumerate(self._bus_ports)
         ]
+        self._scheme = "rediss" if options.get("certificate") else "redis"
         self.masters, self.replicas = self._servers[:masters], self._servers[masters:]
 
     @property
@@ -55,7 +56,7 @@ class RedisCluster:
     @property
     def store_url(self) -> str:
         """As `redis_url` names it, with all masters: one of them may be down when a worker starts."""
-        return "redis://" + ",".join(f"127.0.0.1:{master.port}" for master in self.masters)
+        return f"{self._scheme}://" + ",".join(f"127.0.0.1:{master.port}" for master in self.masters)
 
     def start(self) -> None:
         for server in self._servers:
