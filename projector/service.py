@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
@@ -18,17 +19,18 @@ import structlog
 from msgspec import Struct, structs
 
 from projector import exits, metrics
-from projector.adapters.kafka import Cut, KafkaPublisher, KafkaSettings, KafkaSource, KafkaTopics, advice, of_generation
+from projector.adapters.kafka import KafkaPublisher, KafkaSettings, KafkaSource, KafkaTopics, advice, of_generation
 from projector.adapters.redis import RedisStore, open_store
 from projector.adapters.redis_writer import Wait
 from projector.cache import MEMORY_RATIO, CacheBounds
 from projector.config import Config
 from projector.decode import decode
 from projector.enrich.event import enrich
-from projector.errors import Doubt, ProjectorError, Unavailable, WrongInput
+from projector.errors import ProjectorError, Unavailable, WrongInput
 from projector.events import Event
 from projector.life import Life, Start
-from projector.logs import SAID_AGAIN_S, set_up
+from projector.logs import set_up
+from projector.notices import Cuts, ShortIdsLeft, Waiting
 from projector.ports import Offset, Partition
 from projector.pulse import COVERED, QUIET, TURNS, Pulse, answer_where, leave_with_supervisor
 from projector.turn import Done
@@ -159,19 +161,18 @@ def _serve(task: Task, numbers: Any, stop: _Stop) -> None:
         metrics.serve(config.metrics_port + task.slot)
     metrics.STARTS.set(task.starts)
     metrics.CALL_SECONDS.set_function(pulse.silent_s)
-    tracks = store(config, task.identity)
-    pulse.feel(tracks, "positions", "load", "save", "origins", "claim_short_ids", "retire_short_ids")
-    named = structs.replace(kafka_settings(config), instance=_name_of(task))
-    source = KafkaSource(named, topic_id=task.identity["topic id"])
-    pulse.feel(source, "poll", "partitions", "committed", "spans", "offsets_at", "begin_at", "close")
-    world, appetite = _world(task, source, tracks, pulse), _Appetite(source, config.cache_mb_max * 1_000_000)
+    waiting = Waiting()
+    ports = _ports(task, pulse, stop, waiting)
+    if ports is None:
+        return
+    world, source, tracks = ports
+    appetite = _Appetite(source, config.cache_mb_max * 1_000_000)
     _load_lists(world)
     gc.collect()
     gc.freeze()
     # What is folded has no cycles; at the default of 700 the collector looks through all tracks again and again.
     gc.set_threshold(100_000, 50, 100)
-    worker, waiting = Worker(world), _Waiting()
-    short_ids = _ShortIds(tracks, world.rules.short_id_digits)
+    worker, short_ids = Worker(world), ShortIdsLeft(tracks, world.rules.short_id_digits)
     try:
         while not stop:
             pulse.beat()
@@ -190,6 +191,31 @@ def _name_of(task: Task) -> str:
     return f"{task.config.group_id}-{task.instance}-{task.slot}"
 
 
+def _ports(task: Task, pulse: Pulse, stop: _Stop, waiting: Waiting) -> tuple[World, KafkaSource, RedisStore] | None:
+    """What the worker works with, once Kafka and Redis answer; None where it is told to stop before.
+
+    One that died with them waits like any other: giving up would have it started again ever more seldom.
+    """
+    while not stop:
+        pulse.beat()
+        try:
+            with ExitStack() as opened:
+                tracks = store(task.config, task.identity)
+                opened.callback(tracks.close)
+                pulse.feel(tracks, "positions", "load", "save", "origins", "claim_short_ids", "retire_short_ids")
+                named = structs.replace(kafka_settings(task.config), instance=_name_of(task))
+                source = KafkaSource(named, topic_id=task.identity["topic id"])
+                opened.callback(source.close)
+                pulse.feel(source, "poll", "partitions", "committed", "spans", "offsets_at", "begin_at", "close")
+                world = _world(task, source, tracks, pulse)
+                opened.pop_all()
+                return world, source, tracks
+        except Unavailable as gone:
+            waiting.begin(str(gone))
+            time.sleep(RETRY_S)
+    return None
+
+
 def _world(task: Task, source: KafkaSource, tracks: RedisStore, pulse: Pulse) -> World:
     """The ports of a worker; coming back from a call of any is a beat."""
     config, rules = task.config, task.config.rules()
@@ -200,7 +226,7 @@ def _world(task: Task, source: KafkaSource, tracks: RedisStore, pulse: Pulse) ->
         transactional_id=_name_of(task),
         commit=source.commit,
         hide_rejects=rules.privacy.is_on,
-        told=_Cuts(),
+        told=Cuts(),
     )
     pulse.feel(publisher, "publish", "renew", "close")
     read_from, publish_by = of_generation(source, publisher, config.topic_generation)
@@ -229,31 +255,6 @@ def _load_lists(world: World) -> None:
     enrich(event, world.rules, world.places)
 
 
-class _ShortIds:
-    """Warns while the short ids run out (contract §5, field 7)."""
-
-    WARN_AT = 0.8
-
-    def __init__(self, store: RedisStore, digits: int) -> None:
-        self._store, self._capacity = store, 10**digits
-        self._next_at = 0.0
-
-    def watch(self) -> None:
-        """Look once a minute how many are taken."""
-        if time.monotonic() < self._next_at:
-            return
-        self._next_at = time.monotonic() + 60
-        try:
-            taken = self._store.short_ids_taken()
-        except (Unavailable, Doubt):
-            return  # The turns find out for themselves.
-        metrics.SHORT_IDS.set(taken)
-        if taken >= self.WARN_AT * self._capacity:
-            log.warning(
-                "short ids run out: raise short_id_digits, or sessions go without", taken=taken, of=self._capacity
-            )
-
-
 class _Appetite:
     """Takes fewer records at once where the tracks of a batch are so large that they alone would take much memory."""
 
@@ -271,50 +272,7 @@ class _Appetite:
             self._source.records_max = min(self._most, 2 * self._source.records_max)
 
 
-class _Cuts:
-    """Counts records that their topic did not take whole, and says so every `SAID_AGAIN_S` at most."""
-
-    def __init__(self) -> None:
-        self._say_at = 0.0
-
-    def __call__(self, cut: Cut) -> None:
-        metrics.TOO_LARGE.inc()
-        if time.monotonic() < self._say_at:
-            return
-        self._say_at = time.monotonic() + SAID_AGAIN_S
-        facts = {"key": cut.key[:100], "bytes": cut.size, "bytes_max": cut.bytes_max}
-        if cut.left_out:
-            log.warning(
-                "too large for its topic, published in part: raise max.message.bytes", **facts, without=cut.left_out
-            )
-        else:
-            log.error("too large for its topic, not published: raise max.message.bytes", **facts)
-
-
-class _Waiting:
-    """Says that the worker waits for something, at first and then every `SAID_AGAIN_S`, and that it goes on again."""
-
-    def __init__(self) -> None:
-        self._why: str | None = None
-        self._since = self._say_at = 0.0
-
-    def begin(self, why: str) -> None:
-        now = time.monotonic()
-        if self._why is None:
-            self._since = now
-        if why != self._why or now >= self._say_at:
-            log.warning("waits", why=why, since_s=round(now - self._since))
-            self._why, self._say_at = why, now + SAID_AGAIN_S
-        metrics.WAITING.set(1)
-
-    def end(self) -> None:
-        if self._why is not None:
-            log.info("goes on", waited_s=round(time.monotonic() - self._since, 1))
-            self._why = None
-            metrics.WAITING.set(0)
-
-
-def _step(worker: Worker, numbers: Any, until: Mapping[Partition, Offset] | None, waiting: _Waiting) -> Done | None:
+def _step(worker: Worker, numbers: Any, until: Mapping[Partition, Offset] | None, waiting: Waiting) -> Done | None:
     began, before = time.monotonic(), worker.life
     try:
         done = worker.step()

@@ -16,9 +16,11 @@ from tests.end_to_end.promises import assert_end_is_right, assert_ledger_balance
 from tests.end_to_end.serving import (
     IN_TIME_S,
     child_of,
+    events,
     hangs,
     is_alive,
     logged,
+    metric,
     service,
     wait_until,
     wait_until_left,
@@ -27,7 +29,7 @@ from tests.end_to_end.serving import (
 from tests.end_to_end.test_kill import log_of_rounds
 from tests.generate import demo_events
 from tests.services.kafka import Kafka
-from tests.services.process import wait_for
+from tests.services.process import free_port, wait_for
 from tests.services.run import new_home
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from tests.end_to_end.pipeline import Pipeline
     from tests.services.proxy import Proxies
+    from tests.services.redis import RedisServer
 
 BOUND_S = 3.0
 SLACK_S = 1.0  # The supervisor looks every 50 ms, and asks for half a second where the worker stands.
@@ -121,6 +124,29 @@ def test_a_worker_that_is_slow_but_goes_on_is_left_alone(
         assert hangs(projector) == []
 
     assert assert_ledger_balances(pipeline, assert_end_is_right(pipeline)).redelivered == 0
+
+
+def test_a_worker_that_is_started_again_while_redis_is_gone_waits_and_goes_on_when_it_is_back(
+    new_pipeline: Callable[..., Pipeline], new_redis: Callable[..., RedisServer]
+) -> None:
+    server, port, log = new_redis(), free_port(), list(demo_events(20, seed=10))
+    pipeline = new_pipeline(redis_url=server.url, metrics_port=str(port))
+    with pipeline.started() as projector:
+        pipeline.feed(log[:50])
+        wait_until_read(pipeline, projector, 50)
+
+        server.kill()
+        os.kill(child_of(projector), signal.SIGKILL)
+        wait_until(projector, lambda: metric(port, "projector_worker_starts") == 2)
+        wait_until(projector, lambda: metric(port, "projector_waiting") == 1)
+        pipeline.feed(log[50:])
+        server.start()
+
+        wait_until_read(pipeline, projector, len(log))
+        projector.stop()
+    assert events(projector).count("a worker died and is started again") == 1
+    pipeline.run()
+    assert_end_is_right(pipeline)
 
 
 # ---- black holes --------------------------------------------------------------------------------------------------
