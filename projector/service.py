@@ -42,6 +42,9 @@ SWITCH_INTERVAL_S = 0.002
 """How long a turn keeps the interpreter from the client's threads, which read and send by large pieces: at the default
 of 5 ms they wait longer without saving more, at 0.5 ms the changes cost 5 to 8 µs of CPU an event."""
 
+GC_THRESHOLD = (100_000, 50, 100)
+"""What is folded has no cycles; at the default of 700 the collector looks through all tracks again and again."""
+
 RETRY_S = 1.0
 """A worker that finds something unavailable tries again after so long."""
 
@@ -170,8 +173,7 @@ def _serve(task: Task, numbers: Any, stop: _Stop) -> None:
     _load_lists(world)
     gc.collect()
     gc.freeze()
-    # What is folded has no cycles; at the default of 700 the collector looks through all tracks again and again.
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(*GC_THRESHOLD)
     worker, short_ids = Worker(world), ShortIdsLeft(tracks, world.rules.short_id_digits)
     try:
         while not stop:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from projector.adapters.kafka import KafkaPublisher, KafkaSource
 from projector.cache import CacheBounds
 from projector.life import Start
-from projector.service import SWITCH_INTERVAL_S, WallClock, check, kafka_settings, store
+from projector.service import GC_THRESHOLD, SWITCH_INTERVAL_S, WallClock, check, kafka_settings, store
 from projector.worker import Worker
 from projector.worker import World as Wiring
 from tests.bench.results import Numbers, Result, Row
@@ -96,6 +96,8 @@ def _work(pipeline: Pipeline, events: int) -> Numbers:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.collect()
     gc.freeze()
+    threshold = gc.get_threshold()
+    gc.set_threshold(*GC_THRESHOLD)
     try:
         while worker.life is None:
             worker.step()
@@ -108,6 +110,7 @@ def _work(pipeline: Pipeline, events: int) -> Numbers:
     finally:
         sys.setswitchinterval(interval)
         gc.unfreeze()
+        gc.set_threshold(*threshold)
         source.close()
         publisher.close()
         tracks.close()
