@@ -2,7 +2,8 @@
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+
+from projector.remembers import remembers
 
 DAY = 86_400_000
 LEAST = -62_135_596_800_000  # 0001-01-01T00:00:00.000Z
@@ -18,20 +19,21 @@ _RFC_3339 = re.compile(
 def parse_time(text: str) -> int | None:
     """The ms of an RFC 3339 time with an offset, None for anything else (`:60`, `24:00` and year 0000 included)."""
     # The form that most senders write, 1.1 -> 0.2 µs: seconds repeat from event to event.
-    if len(text) == 24 and text[19] == "." and text[23] == "Z":
-        ms = _MS.get(text[20:23])
-        if ms is not None:
-            second = _second_ms(text[:19])
-            return None if second is None else second + ms
+    ms = _MS.get(text[20:])
+    if ms is not None:
+        second = _second_ms(text[:20])
+        if second is not None:
+            return second + ms
     return _parse_any(text)
 
 
-_MS = {f"{ms:03d}": ms for ms in range(1000)}
+_MS = {f"{ms:03d}Z": ms for ms in range(1000)}
 
 
-@lru_cache(maxsize=4096)
+@remembers(4096)
 def _second_ms(text: str) -> int | None:
-    return _parse_any(text + "Z")
+    """A time up to the point behind its seconds."""
+    return _parse_any(text[:19] + "Z") if text[19:] == "." else None
 
 
 def _parse_any(text: str) -> int | None:
