@@ -199,7 +199,6 @@ def _ports(task: Task, pulse: Pulse, stop: _Stop, waiting: Waiting) -> tuple[Wor
     One that died with them waits like any other: giving up would have it started again ever more seldom.
     """
     while not stop:
-        pulse.beat()
         try:
             with ExitStack() as opened:
                 tracks = store(task.config, task.identity)
@@ -214,6 +213,7 @@ def _ports(task: Task, pulse: Pulse, stop: _Stop, waiting: Waiting) -> tuple[Wor
                 return world, source, tracks
         except Unavailable as gone:
             waiting.begin(str(gone))
+            pulse.beat()  # Not before: until the first, a start may take longer than a turn.
             time.sleep(RETRY_S)
     return None
 
