@@ -39,8 +39,9 @@ def named(said: str, value: bytes | Raw) -> str:
         held: Any = msgspec.json.decode(value)
         for member in before.rpartition("`$.")[2].removeprefix("eventBody.").split("."):
             held = held[member]
-        wrong = next(name for name, attribute in held.items() if not _is_attribute(attribute))
-    except (msgspec.MsgspecError, KeyError, StopIteration):  # Of members given twice only the last is found.
+        wrong = next(name for name in held if not _is_attribute(held[name]))
+    # Of members given twice only the last is found, which may be anything; what is not read may be no UTF-8.
+    except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError, StopIteration):
         return said
     return said.replace("[...]", f"[{short(wrong)}]")
 

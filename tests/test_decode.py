@@ -420,6 +420,11 @@ def test_what_is_not_read_may_be_what_it_likes(unread: str) -> None:
         (talk("acd.end", eventTime="1"), "Expected `int | float | null`, got `str` - at `$.eventBody.eventTime`"),
         (talk("acd.end", queueId=1), "Expected `str | null`, got `int` - at `$.eventBody.queueId`"),
         (b'{"id": 5, "id": "e-1"}', "Expected `str | null`, got `int` - at `$.id`"),
+        (b'{"webEvent": {"traits": {"a": []}, "traits": -1}}', "Expected `bool | int | float | str | object | null`, got `array` - at `$.webEvent.traits[...]`"),
+        (b'{"webEvent": {"traits": {"a": []}, "traits": "x"}}', "Expected `bool | int | float | str | object | null`, got `array` - at `$.webEvent.traits[...]`"),
+        (b'{"webEvent": {"traits": {"a": []}}, "webEvent": 5}', "Expected `bool | int | float | str | object | null`, got `array` - at `$.webEvent.traits[...]`"),
+        (b'{"webEvent": {"traits": {"a": []}}, "webEvent": [1]}', "Expected `bool | int | float | str | object | null`, got `array` - at `$.webEvent.traits[...]`"),
+        (b'{"x": "\xff", "webEvent": {"traits": {"a": []}}}', "Expected `bool | int | float | str | object | null`, got `array` - at `$.webEvent.traits[...]`"),
     ],
 )  # fmt: skip
 def test_what_is_no_event_says_which_member_where_and_what_was_expected(value: bytes | Json, said: str) -> None:
