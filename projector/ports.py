@@ -162,8 +162,8 @@ class Saved(Struct):
     waiting: dict[Partition, tuple[int, int]] = {}
     """By partition that was asked for, the numbers of its oldest and its newest note; without notes it is left out.
 
-    A partition's notes are numbered upwards, those of one write alike; one that is left again gets a new number. Where
-    all were gone it begins anew.
+    A partition's notes are numbered upwards, those of one write alike; one that is left again gets a new number. No
+    number comes again, also where all notes were gone: who waits for its own would else wait for those of others.
     """
 
 

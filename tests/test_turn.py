@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from projector.ledger import mark_of
 from projector.rules import Rules
 from tests.given import DAY, MINUTE, Json, custom, ended, heartbeat, outcome, talk, text_of, web
 from tests.group import Failing, Group
@@ -165,6 +166,26 @@ def test_only_the_home_publishes_and_the_other_leaves_it_a_note() -> None:
 
     assert group.sessions()["s-1"]["eventCount"] == 2
     assert group.store.positions()[0][1].offset == 1
+
+
+@pytest.mark.parametrize("steps_of_home", [1, 2, 3])
+def test_a_new_life_reads_on_from_what_is_committed_once_what_was_noted_is_published(steps_of_home: int) -> None:
+    """Also while more is noted with every turn, and the home is quick, so that all notes are gone in between."""
+    group = Group(partitions=2, workers=2)
+    group.tell(web("a"), partition=0)
+    group.settle()
+    home, other = group.workers
+    group.tell(web("b", 1), partition=1)
+    group.fail(group.publishing, after=0, before=True)
+    other.step()  # Saved and not committed: its next life only skips the record, and leaves a note.
+
+    for number in range(10):
+        group.tell(web(f"c-{number}", 2 + number), partition=1)
+        other.step()
+        for _ in range(steps_of_home):
+            home.step()
+
+    assert mark_of(group.commits[1].metadata).silent_from is None
 
 
 def test_a_note_reaches_the_home_through_another_worker_of_its_partition() -> None:

@@ -43,6 +43,8 @@ class EmbeddedStore:
         self._positions: list[dict[Partition, Position]] = [{} for _ in range(shards)]
         self._notes: list[dict[Partition, dict[TrackKey, int]]] = [{} for _ in range(shards)]
         """By shard and partition the tracks that are noted, each with its number, ascending."""
+        self._numbers: list[dict[Partition, int]] = [{} for _ in range(shards)]
+        """By shard and partition the number of the newest note that was left."""
         self._origins: dict[Partition, Offset] = {}
         self._short_ids = ShortIdPool() if short_ids else None
         self._writes = 0
@@ -217,11 +219,12 @@ class EmbeddedStore:
             self._disk.set_due(
                 (comes.partition, key, comes.at, shard) for key, _, comes in write.due if comes is not None
             )
-        numbers = {one: last + 1 for one, (_, last) in self._waiting(shard, {one for one, _ in write.notes}).items()}
+        numbers = self._numbers[shard]
+        numbers |= {one: numbers.get(one, 0) + 1 for one in {one for one, _ in write.notes}}
         for partition, key in write.notes:
             notes = self._notes[shard].setdefault(partition, {})
             notes.pop(key, None)
-            notes[key] = numbers.get(partition, 1)
+            notes[key] = numbers[partition]
 
     def _advance(self, shard: int, positions: Mapping[Partition, Position]) -> None:
         """Never back."""
@@ -235,8 +238,8 @@ class EmbeddedStore:
         return {key: one for one in partitions for key in islice(notes.get(one, ()), ANSWER_MAX)}
 
     def _waiting(self, shard: int, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
-        numbers = {one: notes.values() for one in partitions if (notes := self._notes[shard].get(one))}
-        return {one: (next(iter(found)), next(reversed(found))) for one, found in numbers.items()}
+        waiting = {one: notes.values() for one in partitions if (notes := self._notes[shard].get(one))}
+        return {one: (next(iter(found)), self._numbers[shard][one]) for one, found in waiting.items()}
 
     def _due(self, shard: int, clocks: Mapping[Partition, int]) -> dict[TrackKey, Due]:
         return {

@@ -4,6 +4,7 @@ Keys, under the namespace `ns`; their names are stored, so a change is a migrati
     ns:{shard}:t:<track>           12 bytes of token, then the track, see redis_records.py
     ns:{shard}:due:<partition>     sorted set: track by the ms at which its deadline fires
     ns:{shard}:note:<partition>    sorted set: tracks that the partition's owner is to publish, by number
+    ns:{shard}:noted               hash: partition -> the number of the newest note that was left for its owner
     ns:{shard}:pos                 hash: partition -> "offset clock"
     ns:{shard}:by                  token of the last save that wrote or removed a track
     ns:origin                      hash: partition -> the offset at which the namespace began

@@ -115,7 +115,7 @@ def further_keys(request: Request, base: str) -> list[str]:
         (moved[0] for moved in request.move_due),
         request.sweep[::2],
     )
-    keys = [f"{base}by"]
+    keys = [f"{base}by", f"{base}noted"]
     keys += [f"{base}{what}:{one}" for one in set(chain.from_iterable(partitions)) for what in ("due", "note")]
     return keys + [f"{base}t:{one}" for one in set(chain.from_iterable(tracks))]
 

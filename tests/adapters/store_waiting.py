@@ -175,6 +175,14 @@ class NoteContract:
 
         assert waiting == {1: (number, number)}
 
+    def test_no_number_comes_again_when_all_notes_are_gone(self, store: Store) -> None:
+        left = saved(store, (A, None, track(A)), notes=[(1, A)], asks=frozenset({1}))
+        saved(store, clear_notes=[(1, A, left.tokens[A])])
+
+        again = saved(store, (A, left.tokens[A], None), notes=[(1, A)], asks=frozenset({1}))
+
+        assert again.waiting[1][0] > left.waiting[1][1]
+
     def test_nothing_is_said_of_partitions_without_notes(self, store: Store) -> None:
         token = put(store, A, notes=[(1, A)])
 

@@ -78,13 +78,14 @@ def test_keys_are_named_as_the_design_says(store: RedisStore, client: Any) -> No
     assert client.getrange("ns:{0}:t:s:a", 0, 11) == store.load([A])[A].token  # type: ignore[union-attr]
     assert client.zrange("ns:{0}:due:2", 0, -1, withscores=True) == [(b"s:a", NOW)]
     assert client.zrange("ns:{0}:note:3", 0, -1, withscores=True) == [(b"s:a", 1)]
+    assert client.hgetall("ns:{0}:noted") == {b"3": b"1"}
     assert client.hgetall("ns:{0}:pos") == {b"0": f"5 {NOW}".encode()}
     assert client.hget("ns:short", "123456") == b"a"
     assert client.hgetall("ns:origin") == {b"0": b"4"}
     assert client.hgetall("ns:meta") == {
         b"format": b"1", b"fold": b"1", b"shards": b"1", b"cluster_id": b"cluster-1", b"topic_id": b"topic-1",
     }  # fmt: skip
-    assert client.dbsize() == 8
+    assert client.dbsize() == 9
 
 
 def test_the_bytes_of_a_track_are_told_when_it_is_saved_and_loaded_as_they_were_before_compression(

@@ -25,9 +25,12 @@ class Shard(Struct):
     positions: dict[Partition, Position] = {}
     due: dict[tuple[Partition, TrackKey], int] = {}
     notes: dict[tuple[Partition, TrackKey], int] = {}
+    numbers: dict[Partition, int] = {}
 
     def copy(self) -> Shard:
-        return Shard(dict(self.tracks), dict(self.positions), dict(self.due), dict(self.notes))
+        return Shard(
+            dict(self.tracks), dict(self.positions), dict(self.due), dict(self.notes), numbers=dict(self.numbers)
+        )
 
 
 class Shared(Struct):
@@ -172,13 +175,13 @@ def _call(at: Shard, write: Write) -> None:
         if comes is not None:
             place = (comes.partition, key)
             at.due[place] = min(comes.at, at.due.get(place, comes.at))
-    newest = {home: last for home, (_, last) in _waiting(at, {home for home, _ in write.notes}).items()}
-    at.notes.update({(home, key): newest.get(home, 0) + 1 for home, key in write.notes})
+    at.numbers |= {home: at.numbers.get(home, 0) + 1 for home in {home for home, _ in write.notes}}
+    at.notes.update({(home, key): at.numbers[home] for home, key in write.notes})
 
 
 def _waiting(at: Shard, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
     numbers = {one: [number for (home, _), number in at.notes.items() if home == one] for one in partitions}
-    return {one: (min(found), max(found)) for one, found in numbers.items() if found}
+    return {one: (min(found), at.numbers[one]) for one, found in numbers.items() if found}
 
 
 class SimStore:

@@ -19,6 +19,7 @@ local base = string.sub(KEYS[1], 1, -4)
 
 local function due_of(partition) return base .. 'due:' .. partition end
 local function note_of(partition) return base .. 'note:' .. partition end
+local numbers_key = base .. 'noted'
 local function token_of(key) return redis.call('GETRANGE', key, 0, TOKEN_BYTES - 1) end
 local function track_has(track, token) return token_of(base .. 't:' .. track) == token end
 
@@ -111,8 +112,7 @@ for _, set in ipairs(request.due_set) do
   call_wide('ZADD', due_of(set[1]), set[2], 'LT')  -- An earlier one has something left to do, and is moved after.
 end
 for _, noted in ipairs(request.notes) do
-  local newest = redis.call('ZRANGE', note_of(noted[1]), -1, -1, 'WITHSCORES')
-  local number, numbered = string.format('%.0f', (tonumber(newest[2]) or 0) + 1), {}
+  local number, numbered = string.format('%.0f', redis.call('HINCRBY', numbers_key, noted[1], 1)), {}
   for _, track in ipairs(noted[2]) do
     numbered[#numbered + 1] = number
     numbered[#numbered + 1] = track
@@ -174,7 +174,7 @@ for _, partition in ipairs(request.asks) do
   if oldest[2] then
     waiting[#waiting + 1] = partition
     waiting[#waiting + 1] = oldest[2]
-    waiting[#waiting + 1] = redis.call('ZRANGE', note_of(partition), -1, -1, 'WITHSCORES')[2]
+    waiting[#waiting + 1] = redis.call('HGET', numbers_key, partition)
   end
 end
 return {'saved', stored, by, same and 1 or 0, notes, due, waiting}
