@@ -75,11 +75,14 @@ def _read_run(
     read = again = 0
     for record in records:
         read += 1
-        event = decode(record.value)
+        try:
+            event = decode(record.value)
+            key = _judge(event, record, clock, rules, places, started_at) if isinstance(event, Event) else event
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with us, no record can stop the service (contract §2)
+            event = key = _unreadable(error)
         if not isinstance(event, Event):
             _set_aside(record, event, ledger, committed, reading)
             continue
-        key = _judge(event, record, clock, rules, places, started_at)
         if not isinstance(key, str):
             ledger.bots += key is None
             _set_aside(record, key, ledger, committed, reading)
@@ -100,6 +103,12 @@ def _read_run(
     if again:
         reading.again[partition] = reading.again.get(partition, 0) + again
     return clock
+
+
+def _unreadable(error: Exception) -> Rejected:
+    """Without what the exception says: it may hold what privacy hides."""
+    said = f"reading it failed with {type(error).__name__}, a bug of the projector: please report it with this record"
+    return Rejected(Reason.NOT_AN_EVENT, said)
 
 
 def _set_aside(record: Record, why: Rejected | None, ledger: Ledger, committed: Offset, reading: Reading) -> None:

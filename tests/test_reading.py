@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
+from projector.decode import decode
 from projector.ledger import Mark
 from projector.ports import Batch
 from projector.reading import Reading, read
@@ -163,6 +165,23 @@ def test_one_bad_record_loses_none_beside_it() -> None:
     assert [one.record.offset for one in reading.refused] == [1, 3, 5, 7, 13]
     assert (mark.ledger.read, mark.ledger.tombstones) == (len(mixed), 2)
     assert mark.ledger.rejected == {"not-json": 3, "not-an-event": 1, "no-identity": 1}
+
+
+def test_a_record_that_makes_our_own_code_fail_is_a_reject_and_loses_none_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def decode_but_one(value: bytes | None) -> Any:
+        if value == b"bad":
+            raise KeyError("of nobody")
+        return decode(value)
+
+    monkeypatch.setattr("projector.reading.decode", decode_but_one)
+    reading, mark = reading_of(custom("a"), b"bad", custom("b"))
+
+    assert [(one.record.offset, one.reason) for one in reading.refused] == [(1, "not-an-event")]
+    assert "KeyError" in reading.refused[0].detail
+    assert "of nobody" not in reading.refused[0].detail
+    assert mark.ledger.balance() == 2  # The two that are still to be folded.
 
 
 def test_of_several_reasons_the_first_of_the_list_is_given() -> None:

@@ -39,7 +39,7 @@ LOAD_MAX = 4000
 """Tracks read by one command: some MB."""
 CLUSTER_SHARDS = 48
 """A cluster's first number of shards: each is one slot, and so the least that can be moved between nodes."""
-KEYS_FORMAT = "1"
+KEYS_FORMAT = "2"
 """Of the names and shapes of the keys above."""
 
 

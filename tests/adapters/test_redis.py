@@ -83,7 +83,7 @@ def test_keys_are_named_as_the_design_says(store: RedisStore, client: Any) -> No
     assert client.hget("ns:short", "123456") == b"a"
     assert client.hgetall("ns:origin") == {b"0": b"4"}
     assert client.hgetall("ns:meta") == {
-        b"format": b"1", b"fold": b"1", b"shards": b"1", b"cluster_id": b"cluster-1", b"topic_id": b"topic-1",
+        b"format": b"2", b"fold": b"1", b"shards": b"1", b"cluster_id": b"cluster-1", b"topic_id": b"topic-1",
     }  # fmt: skip
     assert client.dbsize() == 9
 
