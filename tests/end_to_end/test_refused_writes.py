@@ -63,12 +63,11 @@ def new_lone(new_pipeline: Callable[..., Pipeline], lone_kafka: Kafka) -> Callab
     return lambda **settings: new_pipeline(kafka_bootstrap_servers=address, **impatient, **settings)
 
 
-@pytest.mark.parametrize("delivery", ["exactly-once", "at-least-once"])
 def test_while_a_topic_lacks_replicas_in_sync_nothing_is_lost_and_then_it_goes_on(
-    new_lone: Callable[..., Pipeline], delivery: str
+    new_lone: Callable[..., Pipeline],
 ) -> None:
     port, log = free_port(), [*demo_events(20, seed=34), ("s-1", b"{")]
-    pipeline = new_lone(delivery=delivery, metrics_port=str(port))
+    pipeline = new_lone(metrics_port=str(port))
     topics = Topics(pipeline.config.kafka_bootstrap_servers)
     output, rejects = pipeline.config.output_topic, pipeline.config.rejects_topic
     with service(pipeline, "impatient") as projector:
