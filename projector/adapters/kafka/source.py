@@ -188,10 +188,14 @@ class KafkaSource:
         The join goes on by itself on the client's thread. The client would tie it to its polls: what comes between two
         of them is thrown away and joined for again, by the leader with another rebalance; and one that began because
         the topic's metadata had changed is forgotten as soon as the leader has assigned by it, which leaves the member
-        outside of the group, without a heartbeat, for ever.
+        outside of the group, without a heartbeat, for ever. And one whose heartbeat is fenced, as somebody else has its
+        name, or the broker when it came back took it for an earlier one, would send no more and believe in its
+        partitions for ever: it joins anew.
         """
         coordinator, manager = self._consumer._coordinator, self._consumer._manager  # noqa: SLF001
         if self._joining is None:
+            if coordinator.state is MemberState.STABLE and not coordinator._heartbeat_enabled:  # noqa: SLF001
+                coordinator.reset_generation()
             if not (coordinator.rejoining or coordinator.need_rejoin()):
                 return False
             coordinator.request_rejoin()

@@ -290,6 +290,16 @@ def test_a_member_that_comes_again_under_its_name_takes_its_place_without_a_reba
         new_publisher().publish([], [], {before.assigned[0]: Committed(1, "")}, group)
 
 
+def test_a_member_whose_name_another_one_took_joins_again(settings: KafkaSettings, new_source: NewSource) -> None:
+    one, same = new_source(named(settings, "one")), new_source(named(settings, "one"))
+    before = assigned(one)
+    assigned(same)
+    die(same)
+
+    # It finds out by its next heartbeat.
+    poll_until(one, lambda batch: batch.generation > before.generation and batch.assigned == before.assigned)
+
+
 def test_a_member_with_a_name_leaves_the_group_when_it_is_closed(
     kafka: Topics, settings: KafkaSettings, new_source: NewSource
 ) -> None:
