@@ -115,9 +115,10 @@ class Saving:
     def _wait_for_notes(self, shard: int, write: Write, saved: Saved) -> None:
         """Keep in mind which notes have to be gone before a new life may read on from what is committed."""
         told = self._life.told
+        left = {home for home, _ in write.notes} if shard in self._life.behind else set()
         for home in write.asks:
             oldest, newest = saved.waiting.get(home, (None, 0))
             if oldest is None or oldest > told.get((shard, home), 0):
                 told.pop((shard, home), None)
-            if shard in self._life.behind and any(home == noted for noted, _ in write.notes):
+            if home in left:
                 told[shard, home] = newest

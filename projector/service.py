@@ -3,7 +3,6 @@
 Workers share nothing but Kafka and Redis, and with their supervisor a few numbers that say how they are.
 """
 
-import gc
 import os
 import signal
 import sys
@@ -28,6 +27,7 @@ from projector.decode import decode
 from projector.enrich.event import enrich
 from projector.errors import ProjectorError, Unavailable, WrongInput
 from projector.events import Event
+from projector.garbage import collected_rarely
 from projector.life import Life, Start
 from projector.logs import set_up
 from projector.notices import Cuts, ShortIdsLeft, Waiting
@@ -41,9 +41,6 @@ log = structlog.get_logger()
 SWITCH_INTERVAL_S = 0.002
 """How long a turn keeps the interpreter from the client's threads, which read and send by large pieces: at the default
 of 5 ms they wait longer without saving more, at 0.5 ms the changes cost 5 to 8 µs of CPU an event."""
-
-GC_THRESHOLD = (100_000, 50, 100)
-"""What is folded has no cycles; at the default of 700 the collector looks through all tracks again and again."""
 
 RETRY_S = 1.0
 """A worker that finds something unavailable tries again after so long."""
@@ -171,17 +168,15 @@ def _serve(task: Task, numbers: Any, stop: _Stop) -> None:
     world, source, tracks = ports
     appetite = _Appetite(source, config.cache_mb_max * 1_000_000)
     _load_lists(world)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLD)
     worker, short_ids = Worker(world), ShortIdsLeft(tracks, world.rules.short_id_digits)
     try:
-        while not stop:
-            pulse.beat()
-            done = _step(worker, numbers, task.until, waiting)
-            if done is not None:
-                appetite.digest(done)
-            short_ids.watch()
+        with collected_rarely():
+            while not stop:
+                pulse.beat()
+                done = _step(worker, numbers, task.until, waiting)
+                if done is not None:
+                    appetite.digest(done)
+                short_ids.watch()
     finally:
         world.source.close()
         world.publisher.close()

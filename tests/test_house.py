@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "projector"
 
 PURE = """
-errors remembers dates exits models events strict complaints payloads decode
+errors remembers dates exits garbage models events strict complaints payloads decode
 enrich.url enrich.search enrich.campaign enrich.referrer_list enrich.referrer enrich.agent enrich.geo enrich.privacy
 enrich rules enrich.event
 route conversation slots session values collected evolve join sessionize track visitor snapshot

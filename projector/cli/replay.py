@@ -1,9 +1,8 @@
 """`projector replay`: files or a topic, through the embedded store, to sessions."""
 
-import gc
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +20,7 @@ from projector.config import Config, load
 from projector.crew import Crew
 from projector.dates import parse_time
 from projector.errors import WrongInput
+from projector.garbage import collected_rarely
 from projector.ledger import Ledger, total
 from projector.ports import Partition
 from projector.replay import Replay
@@ -80,7 +80,7 @@ def replay(
             run: Crew | Replay = opened.enter_context(_crew(settings, source, workers, sink))
         else:
             run = _alone(settings, source, out if every_change else None, sink)
-        opened.enter_context(_collected_rarely())
+        opened.enter_context(collected_rarely())
         with progress(source.progress) as advance:
             run.run(as_of=moment, on_progress=advance)
         if not every_change:
@@ -122,20 +122,6 @@ def _crew(settings: Config, source: FileSource, workers: int, rejects: Rejects |
         started_at=time.time_ns() // 1_000_000,
         is_private=settings.privacy().is_on,
     )
-
-
-@contextmanager
-def _collected_rarely() -> Iterator[None]:
-    """What is folded has no cycles; at its default the collector looks through all tracks again and again."""
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 def _moment(text: str | None, flag: str) -> int | None:

@@ -62,7 +62,7 @@ _NO_CAMPAIGN = Campaign()
 def _addresses(payload: WebEvent | AppEvent, page: Page, rules: Rules) -> None:
     campaign = payload.mkt_campaign
     if rules.campaigns and (campaign is None or campaign == _NO_CAMPAIGN):
-        payload.mkt_campaign = campaign_of(page.query_string if page.query_string is not None else query_of(page))
+        payload.mkt_campaign = campaign_of(query_of(page))
     if rules.url_parts:
         payload.page = complete_page(page)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import time
 from typing import TYPE_CHECKING
 
 from projector.adapters.kafka import KafkaPublisher, KafkaSource
 from projector.cache import CacheBounds
+from projector.garbage import collected_rarely
 from projector.life import Start
-from projector.service import GC_THRESHOLD, SWITCH_INTERVAL_S, WallClock, check, kafka_settings, store
+from projector.service import SWITCH_INTERVAL_S, WallClock, check, kafka_settings, store
 from projector.worker import Worker
 from projector.worker import World as Wiring
 from tests.bench.results import Numbers, Result, Row
@@ -94,23 +94,18 @@ def _work(pipeline: Pipeline, events: int) -> Numbers:
     )
     interval = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    gc.collect()
-    gc.freeze()
-    threshold = gc.get_threshold()
-    gc.set_threshold(*GC_THRESHOLD)
     try:
-        while worker.life is None:
-            worker.step()
-        cpu, thread, wall, done, turns = time.process_time(), time.thread_time(), time.perf_counter(), 0, 0
-        while done < events:
-            step = worker.step()
-            if step is not None and step.records:
-                done, turns = done + step.records, turns + 1
-        cpu, thread, wall = time.process_time() - cpu, time.thread_time() - thread, time.perf_counter() - wall
+        with collected_rarely():
+            while worker.life is None:
+                worker.step()
+            cpu, thread, wall, done, turns = time.process_time(), time.thread_time(), time.perf_counter(), 0, 0
+            while done < events:
+                step = worker.step()
+                if step is not None and step.records:
+                    done, turns = done + step.records, turns + 1
+            cpu, thread, wall = time.process_time() - cpu, time.thread_time() - thread, time.perf_counter() - wall
     finally:
         sys.setswitchinterval(interval)
-        gc.unfreeze()
-        gc.set_threshold(*threshold)
         source.close()
         publisher.close()
         tracks.close()
