@@ -184,7 +184,10 @@ def _serve(task: Task, numbers: Any, stop: _Stop) -> None:
 
 
 def _name_of(task: Task) -> str:
-    """The same for every start of this worker, and no other's: its supervisor has seen the one before end."""
+    """The same for every start of this worker, and no other's: its supervisor has seen the one before end.
+
+    Where a supervisor was killed, the next one's workers fence those that it has left, which end with their turn.
+    """
     return f"{task.config.group_id}-{task.instance}-{task.slot}"
 
 

@@ -5,9 +5,7 @@ whatever way, is started again. Workers are spawned, never forked: the clients d
 """
 
 import multiprocessing
-import os
 import signal
-import socket
 import time
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -114,11 +112,10 @@ class Slot:
 class Supervisor:
     """Starts workers, watches them, and stops them in order."""
 
-    def __init__(self, config: Config, *, until_end: bool) -> None:
-        self._config = config
+    def __init__(self, config: Config, instance: str, *, until_end: bool) -> None:
+        self._config, self._instance = config, instance
         self._identity = check_start(config).identity
         self._until = _ends(config) if until_end else None
-        self._instance = f"{socket.gethostname()}-{os.getpid()}"
         self._slots = [Slot(number, config.turn_timeout / 1000) for number in range(config.workers)]
         self._stopping = False
         self._settled: list[float] | None = None

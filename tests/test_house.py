@@ -36,7 +36,8 @@ adapters.kafka.generations adapters.kafka.onlooker adapters.kafka
 adapters.redis_place adapters.redis_packing adapters.redis_server adapters.redis_check adapters.redis_confirmed
 adapters.redis_records adapters.redis_request adapters.redis_writer
 adapters.redis_namespace adapters.redis
-replay share_source share_worker crew explain settings config logs metrics notices pulse service start_checks supervisor
+replay share_source share_worker crew explain settings config logs metrics notices pulse service start_checks
+supervisor instance
 cli.options cli.progress cli.run cli.replay cli.inspect cli.explain cli.doctor cli.schemas cli
 """.split()
 

@@ -7,6 +7,7 @@ import typer
 from projector import logs
 from projector.cli import options
 from projector.config import load
+from projector.instance import Instance
 
 
 def run(
@@ -51,4 +52,5 @@ def run(
     logs.set_up(settings)
     from projector.supervisor import Supervisor  # noqa: PLC0415  (the clients take 0.2 s that other commands need not wait)
 
-    raise typer.Exit(Supervisor(settings, until_end=until_end).run())
+    with Instance(settings.group_id) as instance:
+        raise typer.Exit(Supervisor(settings, instance.name, until_end=until_end).run())

@@ -29,7 +29,7 @@ STEPS = {
 ENDS = ("save 1", "save 2", "saved 2", "offsets", "commit", "committed", "release")
 STEPS_OF_ENDS = ("end load", *(f"end {step}" for step in ENDS), "clean", "cleaned")
 STEPS_OF_TWO = ("save 2", "saved 2", "commit", "committed", "clean")
-ROUNDS = 20  # Turns enough for each of the deaths below, and some to spare.
+ROUNDS = 26  # Turns enough for each of the deaths below, and some to spare.
 SMALL = {
     "partitions": 2,
     "shards": "2",

@@ -1,0 +1,70 @@
+"""The name of a service on its machine: held while it runs, and taken over by the one that is started in its place.
+
+The group and the broker know its workers by it. So a service that was killed is followed at once: nobody waits until
+its members' sessions time out or its transactions are aborted, and no member is left that a broker might wait for.
+"""
+
+import errno
+import hashlib
+import itertools
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Self
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Instance:
+    """`name` is no other service's of this group while it is held; the lowest number that is free is a part of it.
+
+    Held by a socket in Linux's abstract namespace, which goes with the process, however that ends. Elsewhere the name
+    has the process id, and the next service another one.
+    """
+
+    def __init__(self, group_id: str) -> None:
+        self._held: socket.socket | None = None
+        number = self._number(group_id) if sys.platform == "linux" else None
+        self.name = f"{_machine()}-{os.getpid() if number is None else number}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._held is not None:
+            self._held.close()
+
+    def _number(self, group_id: str) -> int | None:
+        """None where the system has no such sockets."""
+        group = hashlib.sha256(group_id.encode()).hexdigest()[:32]
+        for number in itertools.count():
+            try:
+                self._held = _bound(f"\0session-projector/{group}/{number}")
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    return None
+            else:
+                return number
+        raise AssertionError("counting does not end")
+
+
+def _bound(address: str) -> socket.socket:
+    one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        one.bind(address)
+    except BaseException:
+        one.close()
+        raise
+    return one
+
+
+def _machine() -> str:
+    """The host's name; outside of a container, where many machines may have the same, with what tells them apart."""
+    host = socket.gethostname()
+    if os.getpid() == 1:
+        return host
+    try:
+        return f"{host}-{_BOOT_ID.read_text().strip()[:8]}"
+    except OSError:
+        return host
