@@ -15,7 +15,7 @@ from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import FencedInstanceIdError, KafkaError, KafkaTimeoutError
 from kafka.future import Future
 from kafka.structs import MemberState
 
@@ -190,7 +190,7 @@ class KafkaSource:
         the topic's metadata had changed is forgotten as soon as the leader has assigned by it, which leaves the member
         outside of the group, without a heartbeat, for ever. And one whose heartbeat is fenced, as somebody else has its
         name, or the broker when it came back took it for an earlier one, would send no more and believe in its
-        partitions for ever: it joins anew.
+        partitions for ever; one that is fenced when it joins would ask the same for ever: both join anew.
         """
         coordinator, manager = self._consumer._coordinator, self._consumer._manager  # noqa: SLF001
         if self._joining is None:
@@ -204,6 +204,8 @@ class KafkaSource:
         try:
             with suppress(KafkaTimeoutError):
                 manager.run(manager.wait_for, self._joining, JOIN_MS)
+        except FencedInstanceIdError:
+            coordinator.reset_generation()
         finally:
             if self._joining.is_done:
                 self._joining = None

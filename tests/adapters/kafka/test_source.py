@@ -300,6 +300,20 @@ def test_a_member_whose_name_another_one_took_joins_again(settings: KafkaSetting
     poll_until(one, lambda batch: batch.generation > before.generation and batch.assigned == before.assigned)
 
 
+def test_a_member_whose_name_another_one_took_before_a_rebalance_joins_again(
+    settings: KafkaSettings, new_source: NewSource
+) -> None:
+    one, same = new_source(named(settings, "one")), new_source(named(settings, "one"))
+    before = assigned(one)
+    assigned(same)
+    die(same)
+
+    # It finds out by its answer to the rebalance.
+    one._consumer._coordinator.request_rejoin()
+
+    poll_until(one, lambda batch: batch.generation > before.generation and batch.assigned == before.assigned)
+
+
 def test_a_member_with_a_name_leaves_the_group_when_it_is_closed(
     kafka: Topics, settings: KafkaSettings, new_source: NewSource
 ) -> None:
