@@ -1,4 +1,4 @@
-"""A Kafka of one KRaft node or more, each broker and controller in one, with its data under one folder.
+"""A Kafka of one KRaft node or more, each mostly broker and controller in one, with its data under one folder.
 
 Law: a node comes back on the port and with the data it had, after a stop and after a kill alike.
 """
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Kafka:
     """nodes[i] is a `Process`: kill, pause and resume a single one there; `start` brings back those that are down.
 
-    `controllers`: only the first so many of the nodes are controllers; without them the cluster decides nothing.
+    `controllers`: only the first so many of the nodes are controllers; without them the cluster decides nothing. None
+    of them is where it is 0: then the controller is a process of its own that is not killed with them.
     `proxied`: so many listeners more has each node, the n-th on `proxied_ports[n][i]`, and tells who comes in there to
     find it on `proxy_ports[n][i]`, where nobody listens until something is put there (`Proxies.before`).
     """
@@ -37,14 +38,22 @@ class Kafka:
         self.ports = ports or [free_port() for _ in range(nodes)]
         self.proxied_ports = [[free_port() for _ in range(nodes)] for _ in range(proxied)]
         self.proxy_ports = [[free_port() for _ in range(nodes)] for _ in range(proxied)]
-        self._controller_ports = [free_port() for _ in range(controllers or nodes)]
+        self._is_apart = controllers == 0
+        self._controller_ports = [free_port() for _ in range(controllers or (1 if self._is_apart else nodes))]
         # Kafka's form of a UUID; the zero keeps it from beginning with a dash, which its tools take for an option.
         self._cluster_id = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
-        self._properties = [self._write_properties(home / f"node-{i + 1}", i) for i in range(nodes)]
+        self._properties = [
+            _written(home / f"node-{i + 1}", self._settings(home / f"node-{i + 1}", i)) for i in range(nodes)
+        ]
         self.nodes: list[Process] = [
             machine.kafka_process(f"kafka-{i + 1}", properties, self._cluster_id)
             for i, properties in enumerate(self._properties)
         ]
+        self._controller: Process | None = None
+        if self._is_apart:
+            settings = self._settings_of_controller(home / "controller")
+            self._controller_properties = _written(home / "controller", settings)
+            self._controller = machine.kafka_process("controller", self._controller_properties, self._cluster_id)
 
     @property
     def bootstrap(self) -> str:
@@ -52,11 +61,12 @@ class Kafka:
 
     def start(self, *, timeout_s: float = 60.0) -> None:
         """Starts every node that is down and waits until all take clients."""
+        if self._controller is not None and not self._controller.is_alive():
+            self._start(self._controller, self._controller_properties)
+            self._controller.wait_until(partial(listens, self._controller_ports[0]), timeout_s=timeout_s)
         down = [i for i, node in enumerate(self.nodes) if not node.is_alive()]
         for i in down:
-            if not (self._properties[i].parent / "data" / "meta.properties").exists():
-                machine.format_storage(self._properties[i], self._cluster_id)
-            self.nodes[i].start()
+            self._start(self.nodes[i], self._properties[i])
         for i in down:
             # A node opens its listener only when the controller has let it in.
             self.nodes[i].wait_until(partial(listens, self.ports[i]), timeout_s=timeout_s)
@@ -67,6 +77,8 @@ class Kafka:
             node.end()
         for node in self.nodes:
             node.stop()
+        if self._controller is not None:  # After the brokers, which tell it.
+            self._controller.stop()
 
     def kill(self) -> None:
         for node in self.nodes:
@@ -76,11 +88,10 @@ class Kafka:
         self.stop()
         self.start()
 
-    def _write_properties(self, home: Path, i: int) -> Path:
-        home.mkdir(parents=True, exist_ok=True)
-        path = home / "server.properties"
-        path.write_text("".join(f"{name}={value}\n" for name, value in self._settings(home, i).items()))
-        return path
+    def _start(self, process: Process, properties: Path) -> None:
+        if not (properties.parent / "data" / "meta.properties").exists():
+            machine.format_storage(properties, self._cluster_id)
+        process.start()
 
     def _settings(self, home: Path, i: int) -> dict[str, object]:
         nodes, listener = len(self.ports), f"PLAINTEXT://127.0.0.1:{self.ports[i]}"
@@ -88,15 +99,13 @@ class Kafka:
             "".join(f",PROXIED{n}://127.0.0.1:{of_nodes[i]}" for n, of_nodes in enumerate(ports))
             for ports in (self.proxied_ports, self.proxy_ports)
         )
-        is_controller = i < len(self._controller_ports)
+        is_controller = not self._is_apart and i < len(self._controller_ports)
         controller = f",CONTROLLER://127.0.0.1:{self._controller_ports[i]}" if is_controller else ""
         names = ["PLAINTEXT", "CONTROLLER", *(f"PROXIED{n}" for n in range(len(self.proxied_ports)))]
         return {
             "process.roles": "broker,controller" if is_controller else "broker",
             "node.id": i + 1,
-            "controller.quorum.voters": ",".join(
-                f"{n + 1}@127.0.0.1:{port}" for n, port in enumerate(self._controller_ports)
-            ),
+            "controller.quorum.voters": self._voters(),
             "listeners": f"{listener}{proxied}{controller}",
             "advertised.listeners": f"{listener}{proxy}",
             "inter.broker.listener.name": "PLAINTEXT",
@@ -111,6 +120,31 @@ class Kafka:
             **_FOR_TESTS,
         }
 
+    def _settings_of_controller(self, home: Path) -> dict[str, object]:
+        return {
+            "process.roles": "controller",
+            "node.id": _CONTROLLER_ID,
+            "controller.quorum.voters": self._voters(),
+            "listeners": f"CONTROLLER://127.0.0.1:{self._controller_ports[0]}",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": home / "data",
+            **_FOR_TESTS,
+        }
+
+    def _voters(self) -> str:
+        first = _CONTROLLER_ID if self._is_apart else 1
+        return ",".join(f"{n}@127.0.0.1:{port}" for n, port in enumerate(self._controller_ports, first))
+
+
+def _written(home: Path, settings: dict[str, object]) -> Path:
+    home.mkdir(parents=True, exist_ok=True)
+    path = home / "server.properties"
+    path.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    return path
+
+
+_CONTROLLER_ID = 1000
+"""Of one apart; brokers are 1, 2, ..."""
 
 _INTERNAL_TOPICS = {
     "offsets.topic.num.partitions": 4,
