@@ -19,6 +19,7 @@ from msgspec import Struct, structs
 
 from projector import exits, metrics
 from projector.adapters.kafka import KafkaPublisher, KafkaSettings, KafkaSource, KafkaTopics, advice, of_generation
+from projector.adapters.kafka.settings import DELIVERY_TIMEOUT_MS
 from projector.adapters.redis import RedisStore, open_store
 from projector.adapters.redis_writer import Wait
 from projector.cache import MEMORY_RATIO, CacheBounds
@@ -44,6 +45,9 @@ of 5 ms they wait longer without saving more, at 0.5 ms the changes cost 5 to 8 
 
 RETRY_S = 1.0
 """A worker that finds something unavailable tries again after so long."""
+
+DOUBT_S = 0.1
+"""After a doubt that follows another the next life begins so much later, then twice that, and at most `RETRY_S`."""
 
 
 class WallClock:
@@ -75,7 +79,7 @@ def check(config: Config) -> dict[str, str]:
     """
     with KafkaTopics(kafka_settings(config)) as topics:
         cluster = topics.check()
-    for line in advice(kafka_settings(config), cluster):
+    for line in (*advice_on(config), *advice(kafka_settings(config), cluster)):
         log.warning(line)
     assert cluster.input is not None
     config.places()
@@ -88,6 +92,15 @@ def check(config: Config) -> dict[str, str]:
     }
     store(config, identity, records=False).close()
     return identity
+
+
+def advice_on(config: Config) -> list[str]:
+    """What to change in settings that are allowed, but do harm."""
+    if config.turn_timeout > DELIVERY_TIMEOUT_MS:
+        return []
+    slow_s, watched_s = DELIVERY_TIMEOUT_MS / 1000, config.turn_timeout / 1000
+    what = f"turn_timeout is {watched_s:g} s, but a broker that is slow may take {slow_s:g} s for what is published"
+    return [f"{what}, and the worker that waits for it would be killed.\nSet turn_timeout above that."]
 
 
 def start_of(config: Config) -> Start:
@@ -273,13 +286,15 @@ class _Appetite:
 
 
 def _step(worker: Worker, numbers: Any, until: Mapping[Partition, Offset] | None, waiting: Waiting) -> Done | None:
-    began, before = time.monotonic(), worker.life
+    began, before, doubts = time.monotonic(), worker.life, worker.doubts
     try:
         done = worker.step()
     except Unavailable as gone:
         waiting.begin(str(gone))
         time.sleep(RETRY_S)
         return None
+    if worker.doubts > doubts > 0:
+        time.sleep(min(DOUBT_S * 2 ** min(doubts - 1, 10), RETRY_S))
     life = worker.life
     if life is not None and life is not before:
         log.info("reads", partitions=life.partitions, positions=life.read, catching_up=not life.caught_up)

@@ -52,6 +52,8 @@ class Worker:
         self.life: Life | None = None
         self.at_end: frozenset[Partition] = frozenset()
         """Partitions that the last turn found read to their end."""
+        self.doubts = 0
+        """Since a turn was last finished."""
 
     def step(self) -> Done | None:
         """Poll once and do what follows; None if that was no turn: a life began or ended, or nothing is assigned.
@@ -65,6 +67,7 @@ class Worker:
         except Doubt as doubt:
             log.warning("begins a new life", why=str(doubt))
             self.life = None
+            self.doubts += 1
             return None
         except Unavailable:
             self.life = None
@@ -78,7 +81,7 @@ class Worker:
                 self._begin(batch)
             return None
         done = self._turn.run(batch)
-        self.at_end = batch.at_end
+        self.at_end, self.doubts = batch.at_end, 0
         return done
 
     def _begin(self, batch: Batch) -> None:

@@ -274,3 +274,18 @@ def test_what_had_ended_for_readers_does_not_come_back_while_the_store_is_filled
 
     assert again.revisions["s-1"] == [3]
     assert again.sessions() == group.sessions()
+
+
+def test_doubts_are_counted_until_a_turn_is_finished() -> None:
+    group = Group()
+    (worker,) = group.workers
+    group.tell(web("a"))
+
+    for count in (1, 2):
+        group.fail(group.publishing, after=0, before=True)
+        while group.publishing.at is not None:
+            worker.step()
+        assert worker.doubts == count
+
+    group.settle()
+    assert worker.doubts == 0

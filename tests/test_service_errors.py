@@ -149,7 +149,7 @@ def test_a_redis_that_evicts_is_refused(ready: Place, new_redis: NewRedis) -> No
 
 def test_topics_that_are_not_there_are_all_named_with_what_makes_them(place: Place) -> None:
     assert place.run(code=2) == [
-        f"projector: there is no topic {name}; make it with: projector doctor --create-topics"
+        f"projector: there is no topic {name}; make it with: projector doctor --create-topics (and the options given here)"
         for name in (place.input, place.output, place.rejects)
     ]
     assert {place.input, place.output, place.rejects} & place.kafka.names() == set()
@@ -162,7 +162,10 @@ def test_doctor_says_everything_that_is_wrong_at_once(place: Place, new_redis: N
     said = place.said("doctor", code=2, REDIS_URL=new_redis(maxmemory_policy="allkeys-lru").url)
 
     wrong = [line.removeprefix("wrong   ") for line in said if line.startswith("wrong")]
-    assert wrong[0] == f"there is no topic {place.rejects}; make it with: projector doctor --create-topics"
+    assert (
+        wrong[0]
+        == f"there is no topic {place.rejects}; make it with: projector doctor --create-topics (and the options given here)"
+    )
     assert wrong[1] == (
         f"topic {place.output} has cleanup.policy=delete, so nothing keeps the newest snapshot of a session; set"
         " cleanup.policy=compact,delete"
@@ -240,3 +243,12 @@ def test_a_metrics_port_that_somebody_has_is_named_and_the_service_ends(ready: P
     assert said["why"] == (
         f"metrics_port: port {port} cannot be listened on (Address already in use); free it, or set another"
     )
+
+
+def test_a_watchdog_that_is_faster_than_a_slow_broker_is_advised_against(ready: Place) -> None:
+    said = ready.said("doctor", code=0, TURN_TIMEOUT="30s")
+
+    assert any(
+        line.startswith("advice  turn_timeout is 30 s, but a broker that is slow may take 45 s") for line in said
+    )
+    assert not any("turn_timeout" in line for line in ready.said("doctor", code=0))

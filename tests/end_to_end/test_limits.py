@@ -111,7 +111,7 @@ def test_while_a_topic_is_gone_it_says_so_and_goes_on_when_it_is_there_again(
         projector.stop()
     last = [one["why"] for one in logged(projector) if one["event"] == "waits"][-1]
     assert rejects in last
-    assert last.endswith("make it with: projector doctor --create-topics")
+    assert last.endswith("make it with: projector doctor --create-topics (and the options given here)")
     assert [reject.value for reject in pipeline.rejected()] == [b"{"]
     assert_ledger_balances(pipeline, pipeline.expected())
 

@@ -14,6 +14,8 @@ import redis
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
+from projector.adapters.redis_check import check_server
+from projector.adapters.redis_server import connect
 from projector.errors import WrongInput
 from projector.life import GENERATION_OFFSETS
 from projector.start_checks import check_start
@@ -37,7 +39,7 @@ class Place:
 
     def __init__(self, kafka: Topics, redis_url: str, home: Any) -> None:
         self.kafka, self.tag = kafka, uuid.uuid4().hex
-        self.redis = redis.Redis.from_url(redis_url)
+        self.redis: Any = connect(redis_url, clustered=check_server(redis_url).clustered, retries=1)
         self.admin: Any = KafkaAdminClient(bootstrap_servers=kafka.bootstrap)
         self.consumer = KafkaConsumer(bootstrap_servers=kafka.bootstrap, isolation_level="read_uncommitted")
         names = {"kafka_bootstrap_servers": kafka.bootstrap, "redis_url": redis_url}

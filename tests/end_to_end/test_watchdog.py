@@ -110,10 +110,10 @@ def test_a_worker_that_stands_still_is_killed_in_time_and_loses_and_repeats_noth
 
 
 def test_a_worker_that_is_slow_but_goes_on_is_left_alone(
-    new_pipeline: Callable[..., Pipeline], redis_url: str, proxies: Proxies
+    new_pipeline: Callable[..., Pipeline], own_redis: str, proxies: Proxies
 ) -> None:
-    slow = proxies.new("redis", place_of(redis_url))
-    pipeline = new_pipeline(**{**SETTINGS, "shards": "4"})
+    slow = proxies.new("redis", place_of(own_redis))
+    pipeline = new_pipeline(**{**SETTINGS, "shards": "4"}, redis_url=own_redis)
     pipeline.feed(demo_events(30, seed=9))
     slow.delay(120)
 
@@ -161,9 +161,15 @@ def proxied_kafka(services_home: Path) -> Iterator[Kafka]:
 
 
 @pytest.fixture
-def behind(proxied_kafka: Kafka, new_pipeline: Callable[..., Pipeline]) -> Pipeline:
+def own_redis(new_redis: Callable[..., RedisServer]) -> str:
+    """A single server, for a proxy to stand before it: whatever the other tests of this run have."""
+    return new_redis().url
+
+
+@pytest.fixture
+def behind(proxied_kafka: Kafka, own_redis: str, new_pipeline: Callable[..., Pipeline]) -> Pipeline:
     """On the broker that proxies stand before; the tests themselves go there straight."""
-    return new_pipeline(**SETTINGS, kafka_bootstrap_servers=proxied_kafka.bootstrap)
+    return new_pipeline(**SETTINGS, kafka_bootstrap_servers=proxied_kafka.bootstrap, redis_url=own_redis)
 
 
 def test_a_consumer_whose_broker_never_answers_waits_and_goes_on_when_it_does(
@@ -186,9 +192,9 @@ def test_a_consumer_whose_broker_never_answers_waits_and_goes_on_when_it_does(
 
 
 def test_a_redis_and_then_a_producer_s_broker_that_never_answer_are_left_and_the_worker_goes_on_when_they_do(
-    behind: Pipeline, proxied_kafka: Kafka, redis_url: str, proxies: Proxies
+    behind: Pipeline, proxied_kafka: Kafka, own_redis: str, proxies: Proxies
 ) -> None:
-    redis, (broker,) = proxies.new("redis", place_of(redis_url)), proxies.before(proxied_kafka)
+    redis, (broker,) = proxies.new("redis", place_of(own_redis)), proxies.before(proxied_kafka)
     log = list(demo_events(20, seed=12))
     own = {"PROJECTOR_REDIS_URL": f"redis://{redis.address}/0", "APART_WRITER": broker.address}
     with service(behind, "apart", **own) as projector:

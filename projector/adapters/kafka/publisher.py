@@ -16,7 +16,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
 
 from projector.adapters.kafka.fitting import Cut, Limits
 from projector.adapters.kafka.outgoing import partitioner, reject_record
-from projector.adapters.kafka.settings import DELIVERY_TIMEOUT_MS, KafkaSettings, producer_options
+from projector.adapters.kafka.settings import DELIVERY_TIMEOUT_MS, MAKE_TOPICS, KafkaSettings, producer_options
 from projector.adapters.kafka.source import offsets_of, require_member
 from projector.adapters.kafka.topics import KafkaTopics
 from projector.adapters.kafka.trouble import TOO_LARGE, asking, effects, made
@@ -182,7 +182,7 @@ def _partitions(producer: KafkaProducer, topic: str) -> int:
     try:
         return len(producer.partitions_for(topic))
     except KafkaTimeoutError as error:
-        hint = "if it does not exist, make it with: projector doctor --create-topics"
+        hint = f"if it does not exist, {MAKE_TOPICS}"
         raise Unavailable(f"the broker does not tell of a topic {topic} ({error}); {hint}") from error
 
 

@@ -29,6 +29,9 @@ DELIVERY_TIMEOUT_MS = 45_000
 RECORD_BYTES_MAX = 8 * MIB
 """The largest snapshot that is sent; `max.message.bytes` of the topics that we make."""
 
+MAKE_TOPICS = "make it with: projector doctor --create-topics (and the options given here)"
+"""What to do where a topic is missing."""
+
 
 class KafkaSettings(Struct, frozen=True):
     """Where Kafka is, which topics and group are ours, and how what we publish is delivered."""

@@ -20,7 +20,7 @@ from kafka.future import Future
 from kafka.structs import MemberState
 
 from projector.adapters.kafka.reading import ends_of
-from projector.adapters.kafka.settings import TRANSACTION_TIMEOUT_MS, KafkaSettings, group_options
+from projector.adapters.kafka.settings import MAKE_TOPICS, TRANSACTION_TIMEOUT_MS, KafkaSettings, group_options
 from projector.adapters.kafka.trouble import asking, effects, made, reading
 from projector.errors import Doubt, Fenced, Unavailable, WrongInput
 from projector.ports import Batch, Committed, Offset, Partition, Span
@@ -270,7 +270,7 @@ def offsets_of(topic: str, positions: Mapping[Partition, Committed]) -> dict[Top
 def partitions_of(consumer: KafkaConsumer, topic: str) -> tuple[Partition, ...]:
     found = tuple(sorted(consumer.partitions_for_topic(topic)))
     if not found:
-        raise WrongInput(f"there is no topic {topic}; make it with: projector doctor --create-topics")
+        raise WrongInput(f"there is no topic {topic}; {MAKE_TOPICS}")
     return found
 
 

@@ -12,7 +12,7 @@ from kafka.admin import ConfigResource
 from kafka.errors import TopicAlreadyExistsError
 from msgspec import Struct
 
-from projector.adapters.kafka.settings import RECORD_BYTES_MAX, KafkaSettings, admin_options
+from projector.adapters.kafka.settings import MAKE_TOPICS, RECORD_BYTES_MAX, KafkaSettings, admin_options
 from projector.adapters.kafka.trouble import asking, made
 from projector.errors import Unavailable, WrongInput
 
@@ -184,7 +184,7 @@ def problems(settings: KafkaSettings, cluster: Cluster) -> list[str]:
     names = (settings.input_topic, settings.output_topic, settings.rejects_topic)
     for name, topic in zip(names, (cluster.input, cluster.output, cluster.rejects), strict=True):
         if topic is None:
-            found.append(f"there is no topic {name}; make it with: projector doctor --create-topics")
+            found.append(f"there is no topic {name}; {MAKE_TOPICS}")
     if len(set(names)) < len(names):
         found.append("input_topic, output_topic and rejects_topic have to be three topics")
     output = cluster.output
