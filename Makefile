@@ -5,6 +5,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 BIN := .venv/bin
 # Test processes side by side; each file's tests stay in one of them, so that they share what is slow to start.
 TEST_PROCESSES ?= 2
+# In the order of the folders: those with services first, which wait a lot, and then the many that need none.
+SIDE_BY_SIDE = -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # A test that hangs names itself by its stack and fails the run.
 PYTEST_OPTIONS ?= -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 UV_VERSION := 0.13.9
@@ -24,7 +26,7 @@ demo: .venv/ready ## A log of generated journeys into sessions, in memory: the r
 	@$(BIN)/python -m tests.demo .work/demo
 
 test: fmt-check lint types services ## All checks: format, lint, types, and every test with a real Kafka and a real Redis
-	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_OPTIONS)
+	$(BIN)/pytest $(SIDE_BY_SIDE) $(PYTEST_OPTIONS)
 
 bench: services ## What it costs, in short: 100,000 events, one round; `python -m tests.bench --help` has the long form
 	$(BIN)/python -m tests.bench all --events 100000 --rounds 1
@@ -58,11 +60,11 @@ chaos: services ## Ten minutes on the real stack in which everything is killed, 
 	$(BIN)/python -m tests.chaos $(CHAOS_OPTIONS)
 
 test-stores: services ## The end-to-end suite on a Redis Cluster of three masters, and behind a Sentinel
-	PROJECTOR_TEST_STORE=cluster $(BIN)/pytest $(PYTEST_OPTIONS) tests/end_to_end
-	PROJECTOR_TEST_STORE=sentinel $(BIN)/pytest $(PYTEST_OPTIONS) tests/end_to_end
+	PROJECTOR_TEST_STORE=cluster $(BIN)/pytest $(SIDE_BY_SIDE) $(PYTEST_OPTIONS) tests/end_to_end
+	PROJECTOR_TEST_STORE=sentinel $(BIN)/pytest $(SIDE_BY_SIDE) $(PYTEST_OPTIONS) tests/end_to_end
 
 test-delivery: services ## The end-to-end suite with delivery at least once
-	PROJECTOR_TEST_DELIVERY=at-least-once $(BIN)/pytest $(PYTEST_OPTIONS) tests/end_to_end
+	PROJECTOR_TEST_DELIVERY=at-least-once $(BIN)/pytest $(SIDE_BY_SIDE) $(PYTEST_OPTIONS) tests/end_to_end
 
 unit: .venv/ready ## The tests that need no Kafka and no Redis
 	$(BIN)/pytest -m 'not services' $(PYTEST_OPTIONS)
