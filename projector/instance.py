@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Self
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_BOOT_ID, _NETWORK = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/net")
 
 
 class Instance:
@@ -37,7 +37,7 @@ class Instance:
 
     def _number(self, group_id: str) -> int | None:
         """None where the system has no such sockets."""
-        group = hashlib.sha256(group_id.encode()).hexdigest()[:32]
+        group = _short(group_id)
         for number in itertools.count():
             try:
                 self._held = _bound(f"\0session-projector/{group}/{number}")
@@ -60,11 +60,19 @@ def _bound(address: str) -> socket.socket:
 
 
 def _machine() -> str:
-    """The host's name; outside of a container, where many machines may have the same, with what tells them apart."""
+    """The host's name, and what tells its networks and machines of the same name apart: numbers are taken in one each.
+
+    Not in a container of our own, which is told from others by its name alone, and keeps that when it is made anew.
+    """
     host = socket.gethostname()
     if os.getpid() == 1:
         return host
     try:
-        return f"{host}-{_BOOT_ID.read_text().strip()[:8]}"
+        place = f"{_BOOT_ID.read_text().strip()} {_NETWORK.readlink()}"
     except OSError:
         return host
+    return f"{host}-{_short(place)}"
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

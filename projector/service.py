@@ -3,6 +3,7 @@
 Workers share nothing but Kafka and Redis, and with their supervisor a few numbers that say how they are.
 """
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -47,7 +48,7 @@ RETRY_S = 1.0
 """A worker that finds something unavailable tries again after so long."""
 
 DOUBT_S = 0.1
-"""After a doubt that follows another the next life begins so much later, then twice that, and at most `RETRY_S`."""
+"""After a second doubt in a row the next life begins so much later, then twice that, and at most `RETRY_S`."""
 
 
 class WallClock:
@@ -159,7 +160,9 @@ class _Stop:
 
     def __init__(self) -> None:
         self._asked = False
-        self._parent = os.getppid()
+        supervisor = multiprocessing.parent_process()
+        assert supervisor is not None
+        self._parent = supervisor.pid
 
     def __call__(self, _signal: int, _frame: FrameType | None) -> None:
         self._asked = True
@@ -201,7 +204,7 @@ def _name_of(task: Task) -> str:
 
     Where a supervisor was killed, the next one's workers fence those that it has left, which end with their turn.
     """
-    return f"{task.config.group_id}-{task.instance}-{task.slot}"
+    return f"{task.config.group_id}/{task.instance}/{task.slot}"
 
 
 def _ports(task: Task, pulse: Pulse, stop: _Stop, waiting: Waiting) -> tuple[World, KafkaSource, RedisStore] | None:
@@ -293,8 +296,8 @@ def _step(worker: Worker, numbers: Any, until: Mapping[Partition, Offset] | None
         waiting.begin(str(gone))
         time.sleep(RETRY_S)
         return None
-    if worker.doubts > doubts > 0:
-        time.sleep(min(DOUBT_S * 2 ** min(doubts - 1, 10), RETRY_S))
+    if worker.doubts > doubts:
+        time.sleep(pause_s(worker.doubts))
     life = worker.life
     if life is not None and life is not before:
         log.info("reads", partitions=life.partitions, positions=life.read, catching_up=not life.caught_up)
@@ -306,6 +309,11 @@ def _step(worker: Worker, numbers: Any, until: Mapping[Partition, Offset] | None
         numbers[COVERED] = 0 if life is None else len(life.partitions)
     numbers[TURNS] += 1
     return done
+
+
+def pause_s(doubts: int) -> float:
+    """Before the life that begins after so many doubts in a row."""
+    return 0.0 if doubts < 2 else min(DOUBT_S * 2.0 ** min(doubts - 2, 10), RETRY_S)
 
 
 def _is_done(life: Life, until: Mapping[Partition, Offset]) -> bool:

@@ -53,7 +53,7 @@ class Worker:
         self.at_end: frozenset[Partition] = frozenset()
         """Partitions that the last turn found read to their end."""
         self.doubts = 0
-        """Since a turn was last finished."""
+        """Since a turn that had records was last finished."""
 
     def step(self) -> Done | None:
         """Poll once and do what follows; None if that was no turn: a life began or ended, or nothing is assigned.
@@ -81,7 +81,9 @@ class Worker:
                 self._begin(batch)
             return None
         done = self._turn.run(batch)
-        self.at_end, self.doubts = batch.at_end, 0
+        self.at_end = batch.at_end
+        if done.records:
+            self.doubts = 0
         return done
 
     def _begin(self, batch: Batch) -> None:

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from projector.instance import Instance
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the name has the process id")
 
+MADE_UP = Path(__file__)  # Anything that can be read.
 HOLDER = (
     "import sys; from projector.instance import Instance; one = Instance('g'); print(one.name, flush=True); input()"
 )
@@ -49,6 +51,21 @@ def test_the_name_of_a_process_that_was_killed_is_free() -> None:
 
         with Instance("g") as successor:
             assert successor.name == name
+
+
+def test_machines_of_one_name_are_told_apart_and_a_container_keeps_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Instance("group") as instance:
+        host, place, number = instance.name.rsplit("-", 2)
+        assert host == socket.gethostname()
+        assert (len(place), number) == (16, "0")
+
+    monkeypatch.setattr("projector.instance._BOOT_ID", MADE_UP)
+    with Instance("group") as instance:
+        assert instance.name.rsplit("-", 2)[1] != place
+
+    monkeypatch.setattr("projector.instance.os.getpid", lambda: 1)
+    with Instance("group") as instance:
+        assert instance.name == f"{host}-0"
 
 
 def test_where_the_system_has_no_such_sockets_the_name_has_the_process_id(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.end_to_end.promises import assert_end_is_right, assert_ledger_balances
+from tests.end_to_end.serving import wait_until_read
 from tests.generate import bench_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.end_to_end.pipeline import Pipeline
+    from tests.services.topics import Topics
 
 EVENTS = 2000
 
@@ -35,3 +37,26 @@ def test_a_stop_under_load_commits_what_was_read(new_pipeline: Callable[..., Pip
     expected = assert_end_is_right(pipeline)
     book = assert_ledger_balances(pipeline, expected)
     assert (book.read, book.folded, book.redelivered) == (EVENTS, EVENTS, 0)
+
+
+def test_a_service_that_is_started_where_one_was_killed_has_its_place_in_the_group(
+    pipeline: Pipeline, kafka: Topics
+) -> None:
+    log = list(bench_events(20, 5, seed=22))
+
+    def members() -> list[str]:
+        group = pipeline.config.group_id
+        with kafka.admin() as admin:
+            return [one["group_instance_id"] for one in admin.describe_groups([group])[group]["members"]]
+
+    with pipeline.started() as service:
+        pipeline.feed(log[:10])
+        wait_until_read(pipeline, service, 10)
+        (before,) = members()
+
+        service.kill()
+
+    with pipeline.started() as service:
+        pipeline.feed(log[10:])
+        wait_until_read(pipeline, service, 20)
+        assert members() == [before]

@@ -13,6 +13,7 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any
 
+import structlog
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import FencedInstanceIdError, KafkaError, KafkaTimeoutError
@@ -24,6 +25,8 @@ from projector.adapters.kafka.settings import MAKE_TOPICS, TRANSACTION_TIMEOUT_M
 from projector.adapters.kafka.trouble import asking, effects, made, reading
 from projector.errors import Doubt, Fenced, Unavailable, WrongInput
 from projector.ports import Batch, Committed, Offset, Partition, Span
+
+log = structlog.get_logger()
 
 POLL_MS = 100
 """So long a poll waits for records: deadlines and signals are seen at least this often."""
@@ -195,7 +198,7 @@ class KafkaSource:
         coordinator, manager = self._consumer._coordinator, self._consumer._manager  # noqa: SLF001
         if self._joining is None:
             if coordinator.state is MemberState.STABLE and not coordinator._heartbeat_enabled:  # noqa: SLF001
-                coordinator.reset_generation()
+                self._join_anew()
             if not (coordinator.rejoining or coordinator.need_rejoin()):
                 return False
             coordinator.request_rejoin()
@@ -205,11 +208,17 @@ class KafkaSource:
             with suppress(KafkaTimeoutError):
                 manager.run(manager.wait_for, self._joining, JOIN_MS)
         except FencedInstanceIdError:
-            coordinator.reset_generation()
+            self._join_anew()
+            return True
         finally:
             if self._joining.is_done:
                 self._joining = None
         return self._joining is not None
+
+    def _join_anew(self) -> None:
+        coordinator = self._consumer._coordinator  # noqa: SLF001
+        log.warning("another member came under this one's name, joins again", member=coordinator.group_instance_id)
+        coordinator.reset_generation()
 
     def _hold(self) -> None:
         """Nothing is read until `begin_at`: what this poll had taken from the client is lost to us."""
