@@ -195,12 +195,12 @@ def proxies(services_home: Path) -> Iterator[Proxies]:
 
 @pytest.fixture(scope="session")
 def _breakable_kafka(services_home: Path) -> Iterator[Kafka]:
-    yield from _kafka_of_own(services_home, nodes=1)
+    yield from _kafka_of_own(services_home, nodes=1, controllers=0)
 
 
 @pytest.fixture(scope="session")
 def _kafka_cluster(services_home: Path) -> Iterator[Kafka]:
-    yield from _kafka_of_own(services_home, nodes=3)
+    yield from _kafka_of_own(services_home, nodes=3, controllers=3)
 
 
 @pytest.fixture(scope="session")
@@ -211,8 +211,8 @@ def services_home(pytestconfig: pytest.Config) -> Path:
     return pytestconfig.stash[_RUN].home
 
 
-def _kafka_of_own(services_home: Path, *, nodes: int) -> Iterator[Kafka]:
-    brokers = Kafka(new_home(services_home, "kafka"), nodes=nodes)
+def _kafka_of_own(services_home: Path, *, nodes: int, controllers: int) -> Iterator[Kafka]:
+    brokers = Kafka(new_home(services_home, "kafka"), nodes=nodes, controllers=controllers)
     yield brokers
     brokers.kill()
 

@@ -39,7 +39,7 @@ def pause_worker(world: World, random: Random) -> None:
 
 
 def kill_broker(world: World, random: Random) -> None:
-    world.kafka.kill()
+    world.kafka.kill_brokers()
     hold(random.uniform(0, 4))
     world.kafka.start(timeout_s=START_S)
 

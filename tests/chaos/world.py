@@ -85,8 +85,6 @@ class History:
 @contextmanager
 def world(home: Path, *, workers: int, delivery: str) -> Iterator[World]:
     """A world with everything of its own, services not started yet."""
-    # As in production the controller outlives a broker: one that was both would lead its partitions twice when it comes
-    # back, and loads the group for each at once, of which Kafka 4.3.1 makes a group with positions of long ago.
     kafka = Kafka(new_home(home, "kafka"), proxied=workers, controllers=0)
     server = RedisServer(new_home(home, "redis"))
     with proxies(new_home(home, "proxies")) as make:
@@ -101,7 +99,6 @@ def world(home: Path, *, workers: int, delivery: str) -> Iterator[World]:
         finally:
             server.kill()
             kafka.kill()
-            kafka.stop()  # The controller too.
 
 
 @contextmanager

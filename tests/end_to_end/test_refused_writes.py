@@ -40,7 +40,7 @@ def lone_kafka(services_home: Path, kafka_disk: SmallDisk) -> Iterator[Kafka]:
     home = new_home(services_home, "kafka")
     (home / "node-1").mkdir()
     (home / "node-1" / "data").symlink_to(kafka_disk.path)
-    with running(Kafka(home, nodes=2, controllers=1)) as kafka:
+    with running(Kafka(home, nodes=2, controllers=0)) as kafka:
         kafka.nodes[1].stop()
         assert wait_for(partial(is_alone, kafka), timeout_s=IN_TIME_S)
         yield kafka

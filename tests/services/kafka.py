@@ -21,7 +21,9 @@ class Kafka:
     """nodes[i] is a `Process`: kill, pause and resume a single one there; `start` brings back those that are down.
 
     `controllers`: only the first so many of the nodes are controllers; without them the cluster decides nothing. None
-    of them is where it is 0: then the controller is a process of its own that is not killed with them.
+    of them is where it is 0: then the controller is a process of its own, as in production. A lone node that is both is
+    not for killing: back from that it leads its partitions twice, and loads each group twice at once, of which Kafka
+    4.3.1 makes one with members, transactions and positions of before.
     `proxied`: so many listeners more has each node, the n-th on `proxied_ports[n][i]`, and tells who comes in there to
     find it on `proxy_ports[n][i]`, where nobody listens until something is put there (`Proxies.before`).
     """
@@ -80,9 +82,14 @@ class Kafka:
         if self._controller is not None:  # After the brokers, which tell it.
             self._controller.stop()
 
-    def kill(self) -> None:
+    def kill_brokers(self) -> None:
         for node in self.nodes:
             node.kill()
+
+    def kill(self) -> None:
+        self.kill_brokers()
+        if self._controller is not None:
+            self._controller.kill()
 
     def restart(self) -> None:
         self.stop()
@@ -94,7 +101,7 @@ class Kafka:
         process.start()
 
     def _settings(self, home: Path, i: int) -> dict[str, object]:
-        nodes, listener = len(self.ports), f"PLAINTEXT://127.0.0.1:{self.ports[i]}"
+        listener = f"PLAINTEXT://127.0.0.1:{self.ports[i]}"
         proxied, proxy = (
             "".join(f",PROXIED{n}://127.0.0.1:{of_nodes[i]}" for n, of_nodes in enumerate(ports))
             for ports in (self.proxied_ports, self.proxy_ports)
@@ -112,12 +119,7 @@ class Kafka:
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in names),
             "log.dirs": home / "data",
-            "default.replication.factor": min(nodes, 3),
-            "min.insync.replicas": 2 if nodes >= 3 else 1,
-            **_INTERNAL_TOPICS,
-            "offsets.topic.replication.factor": min(nodes, 3),
-            "transaction.state.log.replication.factor": min(nodes, 3),
-            **_FOR_TESTS,
+            **self._of_topics(),
         }
 
     def _settings_of_controller(self, home: Path) -> dict[str, object]:
@@ -128,6 +130,18 @@ class Kafka:
             "listeners": f"CONTROLLER://127.0.0.1:{self._controller_ports[0]}",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": home / "data",
+            **self._of_topics(),
+        }
+
+    def _of_topics(self) -> dict[str, object]:
+        """Of brokers and of controllers, which decide how many replicas a new topic has."""
+        nodes = len(self.ports)
+        return {
+            "default.replication.factor": min(nodes, 3),
+            "min.insync.replicas": 2 if nodes >= 3 else 1,
+            **_INTERNAL_TOPICS,
+            "offsets.topic.replication.factor": min(nodes, 3),
+            "transaction.state.log.replication.factor": min(nodes, 3),
             **_FOR_TESTS,
         }
 
