@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+import structlog
 
 from tests.services.disk import SmallDisk
 from tests.services.kafka import Kafka
@@ -41,6 +42,13 @@ _NEEDS_SERVICES = {
     "proxies",
     "services_home",
 }
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """What a test sets up of the log goes with it: it may write to a file that is closed then."""
+    yield
+    structlog.reset_defaults()
 
 
 # ---- the run ------------------------------------------------------------------------------------------------------

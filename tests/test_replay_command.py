@@ -13,18 +13,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pytest
-import structlog
 import zstandard
 
 from projector.cli import main
 from tests.cli import command, environment_of, projector
 from tests.given import DAY, MINUTE, custom, line, text_of, web
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 GOOD = [line(custom(f"e-{number}", number, about={"session": {"id": f"s-{number}"}})) for number in range(3)]
 
@@ -45,7 +41,7 @@ Replay = Callable[..., Said]
 
 
 @pytest.fixture
-def replay(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Replay]:
+def replay(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Replay:
     """`projector replay` with these words, in a folder of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
@@ -61,8 +57,7 @@ def replay(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], t
         assert "Traceback" not in told.err
         return Said(ended.value.code, told.out, told.err)
 
-    yield run
-    structlog.reset_defaults()
+    return run
 
 
 @pytest.fixture
