@@ -14,11 +14,11 @@ from projector.track import Due
 from tests.adapters.store_calls import NOW, applied_of, track
 from tests.adapters.store_contract import OwnershipContract, StoreContract
 from tests.services.process import wait_for
-from tests.services.redis import RedisServer
-from tests.services.run import new_home
+from tests.services.redis_groups import RedisCluster
+from tests.services.run import new_home, running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 IDENTITY = {"cluster_id": "cluster-1", "topic_id": "topic-1"}
@@ -28,13 +28,8 @@ SHARDS = 6
 
 @pytest.fixture(scope="module")
 def cluster_url(services_home: Path) -> Iterator[str]:
-    servers = [RedisServer(new_home(services_home, "node"), options=("--cluster-enabled", "yes")) for _ in range(3)]
-    for server in servers:
-        server.start()
-    join_cluster(servers)
-    yield servers[0].url
-    for server in servers:
-        server.kill()
+    with running(RedisCluster(new_home(services_home, "redis-cluster"))) as cluster:
+        yield cluster.url
 
 
 class TestCluster(StoreContract, OwnershipContract):
@@ -193,15 +188,3 @@ def moving(cluster: Any, slot: int) -> Iterator[tuple[Callable[[str | bytes], No
             cluster.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[target.name], target_nodes=node)
 
     yield move_key, move_slot
-
-
-def join_cluster(servers: Sequence[RedisServer]) -> None:
-    """Shares the slots out and waits until every node knows all of it."""
-    bounds = [16384 * i // len(servers) for i in range(len(servers) + 1)]
-    clients: list[Any] = [redis.Redis.from_url(server.url) for server in servers]
-    for client, first, end in zip(clients, bounds, bounds[1:], strict=False):
-        client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
-        client.execute_command("CLUSTER", "MEET", "127.0.0.1", servers[0].port)
-    for client in clients:
-        assert wait_for(lambda: "cluster_state:ok" in str(client.execute_command("CLUSTER", "INFO")), timeout_s=30)  # noqa: B023
-        client.close()
