@@ -19,7 +19,15 @@ import structlog
 from msgspec import Struct, structs
 
 from projector import exits, metrics
-from projector.adapters.kafka import KafkaPublisher, KafkaSettings, KafkaSource, KafkaTopics, advice, of_generation
+from projector.adapters.kafka import (
+    Cluster,
+    KafkaPublisher,
+    KafkaSettings,
+    KafkaSource,
+    KafkaTopics,
+    advice,
+    of_generation,
+)
 from projector.adapters.kafka.settings import DELIVERY_TIMEOUT_MS
 from projector.adapters.redis import RedisStore, open_store
 from projector.adapters.redis_writer import Wait
@@ -80,7 +88,7 @@ def check(config: Config) -> dict[str, str]:
     """
     with KafkaTopics(kafka_settings(config)) as topics:
         cluster = topics.check()
-    for line in (*advice_on(config), *advice(kafka_settings(config), cluster)):
+    for line in advice_on(config, cluster):
         log.warning(line)
     assert cluster.input is not None
     config.places()
@@ -95,13 +103,14 @@ def check(config: Config) -> dict[str, str]:
     return identity
 
 
-def advice_on(config: Config) -> list[str]:
-    """What to change in settings that are allowed, but do harm."""
+def advice_on(config: Config, cluster: Cluster) -> list[str]:
+    """What to change in settings and topics that are allowed, but do harm."""
+    found = advice(kafka_settings(config), cluster)
     if config.turn_timeout > DELIVERY_TIMEOUT_MS:
-        return []
+        return found
     slow_s, watched_s = DELIVERY_TIMEOUT_MS / 1000, config.turn_timeout / 1000
     what = f"turn_timeout is {watched_s:g} s, but a broker that is slow may take {slow_s:g} s for what is published"
-    return [f"{what}, and the worker that waits for it would be killed.\nSet turn_timeout above that."]
+    return [f"{what}, and the worker that waits for it would be killed.\nSet turn_timeout above that.", *found]
 
 
 def start_of(config: Config) -> Start:

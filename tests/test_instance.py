@@ -15,9 +15,7 @@ from projector.instance import Instance
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the name has the process id")
 
 MADE_UP = Path(__file__)  # Anything that can be read.
-HOLDER = (
-    "import sys; from projector.instance import Instance; one = Instance('g'); print(one.name, flush=True); input()"
-)
+HOLDER = "from projector.instance import Instance; one = Instance('g'); print(one.name, flush=True); input()"
 
 
 def test_two_services_of_a_group_have_different_names() -> None:

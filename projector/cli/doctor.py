@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from projector import exits, logs
-from projector.adapters.kafka import KafkaTopics, Topic, advice, problems, wrong_extras
+from projector.adapters.kafka import KafkaTopics, Topic, problems, wrong_extras
 from projector.adapters.redis_check import check_server
 from projector.cli import options
 from projector.config import Config, load
@@ -69,7 +69,7 @@ def _kafka(config: Config, partitions: int | None) -> int:
             typer.echo(f"ok      topic {topic.name}: {topic.partitions} partitions, cleanup.policy={policy}")
     if cluster.input is not None:
         _say_what_is_kept(cluster.input, config)
-    for line in (*advice_on(config), *advice(kafka_settings(config), cluster)):
+    for line in advice_on(config, cluster):
         typer.echo(f"advice  {line}".replace("\n", "\n        "))
     found = problems(kafka_settings(config), cluster)
     for line in found:
