@@ -62,13 +62,13 @@ def _parse_any(text: str) -> int | None:
 def format_time(ms: int) -> str:
     """`yyyy-MM-ddTHH:mm:ss.mmmZ`; a derived time beyond the years 0001-9999 is shown as the nearest one within."""
     ms = min(max(ms, LEAST), GREATEST)
-    return (MINUTES[ms // 60_000] + SECONDS[ms % 60_000]).decode()
+    return written(ms).decode()
 
 
 def format_time_json(ms: int) -> bytes:
     """The same as JSON text, quotes included."""
     ms = min(max(ms, LEAST), GREATEST)
-    return b'"%b%b"' % (MINUTES[ms // 60_000], SECONDS[ms % 60_000])
+    return b'"%b"' % written(ms)
 
 
 class _Minutes(dict[int, bytes]):
@@ -78,12 +78,18 @@ class _Minutes(dict[int, bytes]):
         if len(self) >= MINUTES_REMEMBERED:
             self.clear()
         text = (_EPOCH + timedelta(minutes=minute)).strftime("%Y-%m-%dT%H:%M:").rjust(17, "0")
-        self[minute] = written = text.encode()
-        return written
+        self[minute] = told = text.encode()
+        return told
 
 
 MINUTES_REMEMBERED = 8192
 
 MINUTES = _Minutes()
-SECONDS = tuple(b"%02d.%03dZ" % divmod(rest, 1000) for rest in range(60_000))
-"""The ms of a minute as `ss.mmmZ`: 3 MB that save 0.7 µs a date."""
+SECONDS = tuple(b"%02d." % second for second in range(60))
+MILLIS = tuple(b"%03dZ" % ms for ms in range(1000))
+"""To look them up takes a third of the time of writing them; one table of both would not fit the processor's caches."""
+
+
+def written(ms: int) -> bytes:
+    """`yyyy-MM-ddTHH:mm:ss.mmmZ` of a time within the years 0001-9999."""
+    return MINUTES[ms // 60_000] + SECONDS[ms // 1000 % 60] + MILLIS[ms % 1000]

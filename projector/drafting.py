@@ -20,11 +20,12 @@ from projector.ports import NO_CLOCK, Batch, Change, Conflict, Partition, Store
 from projector.reading import Reading
 from projector.route import TrackKey, is_visitor, named_track
 from projector.rules import Rules
-from projector.session import Session, is_published
+from projector.session import is_published
 from projector.sessionize import are_too_many, forget_visits
 from projector.short_ids import ShortIds
+from projector.snapshot import told_of
 from projector.taking import Taking
-from projector.track import SWEEP_SLACK, Due, Incoming, fold, is_swept, next_due, positions_of, settle, visit_ids
+from projector.track import SWEEP_SLACK, Due, Incoming, Track, fold, is_swept, next_due, positions_of, settle, visit_ids
 from projector.values import encode_json
 
 
@@ -138,7 +139,7 @@ class Drafting:
             if cached is None:
                 missing[key] = records
                 continue
-            touched[key], cached.is_used, track = cached, True, cached.track
+            touched[key], cached.is_used, track = cached, True, cached.passing()
             if track.alias is not None:
                 led.append(key)
                 continue
@@ -158,25 +159,34 @@ class Drafting:
                 or session.last + wait < clocks[home]
             ):
                 unsettled[key] = None
+                cached.keep(track, held=True)
                 continue
-            self._goes_on(draft, cached, session, session.last + wait, clocks[home])
+            self._goes_on(draft, cached, track, session.last + wait, clocks[home])
         if missing:
             self._taking.load(missing)
             led += self._fold_named(draft, missing)
         return led
 
-    def _goes_on(self, draft: Draft, cached: Cached, session: Session, call: int, clock: int) -> None:
-        """What follows from a usual track whose session goes on at its end clock, and at `call` no longer."""
-        track, before = cached.track, cached.call
+    def _goes_on(self, draft: Draft, cached: Cached, track: Track, call: int, clock: int) -> None:
+        """What follows from a usual track whose session goes on at its end clock, and at `call` no longer.
+
+        All that is to be written of it is made here, while its parts are in the processor's caches: between two visits
+        to a session come thousands of others, and to fetch its parts from memory takes as long as to work them out.
+        """
+        before, session = cached.call, track.sessions[0]
         if cached.is_changed:
             if before is None or call < before or track.keeper != track.home or before < clock:
-                self._call(draft, cached, call)
+                self._call(draft, cached, track, call)
             cached.call = call
         if not cached.live:
-            draft.wanted.append((cached, session))
             cached.live = (session.id,)
+            draft.wanted.append((cached, session))
+            cached.keep(track, held=True)  # Its short id is still to come.
+            return
+        cached.keep(track, held=False)
         if self._publishes:
-            cached.change = Change(session.id, 2 * positions_of(track.applied, session.linked), session)
+            revision = 2 * positions_of(track.applied, session.linked)
+            cached.change = Change(session.id, revision, told_of(session, self._rules))
 
     # What follows from a track.
 
@@ -200,7 +210,7 @@ class Drafting:
         self._stand(draft, cached)
         if cached.is_changed:
             call = next_due(track, self._rules)
-            self._call(draft, cached, call)
+            self._call(draft, cached, track, call)
             cached.call = call
 
     def _stand(self, draft: Draft, cached: Cached) -> None:
@@ -218,9 +228,9 @@ class Drafting:
                 draft.ended.setdefault(cached.key, []).append((session.id, session.short_id))
         cached.live = tuple(live)
 
-    def _call(self, draft: Draft, cached: Cached, at: int | None) -> None:
+    def _call(self, draft: Draft, cached: Cached, track: Track, at: int | None) -> None:
         """Set the track's deadline where the one that the store has is missing, too late, or another partition's."""
-        track, before = cached.track, cached.call
+        before = cached.call
         keeper = track.home if track.home is not None else track.keeper
         if at is None or keeper is None:
             return

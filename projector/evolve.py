@@ -199,7 +199,8 @@ def _browsed(session: Session, event: Event, stamp: Stamp, place: int, rules: Ru
     shown = page if type(payload) is WebEvent else None
     if place >= 0 and browser and device and geolocation and ip_address and agent and shown:
         # It gives all of it, after all others: two moves, not twelve.
-        session.values[_SEEN] = (browser, device, geolocation, json_of(ip_address), json_of(agent), encode_json(shown))
+        address = encode_json(ip_address)  # Not from memory: nearly each visitor has one of its own.
+        session.values[_SEEN] = (browser, device, geolocation, address, json_of(agent), encode_json(shown))
         session.set_by[_SEEN] = (place, place, place, place, place, place)
     else:
         keep_value(session, slots.BROWSER, browser, stamp, place)

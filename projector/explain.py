@@ -56,13 +56,13 @@ def explain(
     on_progress: Callable[[int], None],
 ) -> Iterator[Step]:
     """The records that touched the session, or its visitor where it is a visit, in the order of the log."""
-    store = EmbeddedStore(lend=True)
+    store = EmbeddedStore()
     first = Replay(
         source=new_source(), store=store, publisher=_Noted(), rules=rules, places=places, started_at=started_at
     )
     first.run(as_of=None, on_progress=on_progress)
     keys = _concerned(store, session_id)
-    publisher, few = _Noted(), EmbeddedStore(lend=True)
+    publisher, few = _Noted(), EmbeddedStore()
     source = _Chosen(new_source(), keys)
     second = Replay(source=source, store=few, publisher=publisher, rules=rules, places=places, started_at=started_at)
     before: dict[str, Any] | None = None

@@ -11,7 +11,7 @@ from typing import Any, NewType, Protocol
 from msgspec import Struct
 
 from projector.route import TrackKey
-from projector.session import Session
+from projector.snapshot import Told
 from projector.track import Due, Track
 
 Partition = int
@@ -115,8 +115,8 @@ class Stored(Struct, frozen=True):
 
     token: Token
     track: Track
-    size: int = 0
-    """Bytes of its record; 0 where it is kept as it is."""
+    record: bytes
+    """The same, encoded."""
 
 
 class Write(Struct):
@@ -126,8 +126,8 @@ class Write(Struct):
     """For every partition of this worker the stored position's offset as last read or written; None: there was none."""
     positions: dict[Partition, Position] = {}
     """New positions; never lowered. Empty while another shard of this turn may still be written again."""
-    tracks: list[tuple[TrackKey, Token | None, Track | None]] = []
-    """Key, the token it was folded from (None: it was not there), and the new track; None: compare only."""
+    tracks: list[tuple[TrackKey, Token | None, bytes | None]] = []
+    """Key, the token it was folded from (None: it was not there), and the new track, encoded; None: compare only."""
     due: list[tuple[TrackKey, Due | None, Due | None]] = []
     """Deadlines that come with the tracks above: key, the entry that goes (where it was another partition's), and the
     one that is set. An earlier one that is there stays: what ended by it may not be published yet."""
@@ -157,8 +157,6 @@ class Saved(Struct):
     """Tracks noted for partitions of this worker."""
     due: dict[TrackKey, Due]
     """Tracks whose deadline has passed, the earliest thousand."""
-    sizes: dict[TrackKey, int] = {}
-    """Bytes of the records that were written, as `Stored.size`."""
     waiting: dict[Partition, tuple[int, int]] = {}
     """By partition that was asked for, the numbers of its oldest and its newest note; without notes it is left out.
 
@@ -200,10 +198,7 @@ class Store(Kept, Protocol):
         """What is stored of each key. The caller owns the tracks and may change them."""
 
     def save(self, shard: int, write: Write) -> Saved | Conflict | Overtaken:
-        """One atomic write, never sent twice: a lost answer is a `Doubt`.
-
-        Tracks handed over are the store's; the caller may only read them from then on.
-        """
+        """One atomic write, never sent twice: a lost answer is a `Doubt`."""
 
     def claim_short_ids(self, wanted: Sequence[tuple[str, str | None]], digits: int) -> list[str | None]:
         """A short id for each (session id, the one it had before), unique among those claimed; None: all are taken.
@@ -224,12 +219,12 @@ class Store(Kept, Protocol):
 
 
 class Change(Struct, gc=False):
-    """A session to be published as it is now, or withdrawn."""
+    """A session to be published, or withdrawn."""
 
     session_id: str
     revision: int
-    session: Session | None
-    """None: a tombstone."""
+    told: Told | None
+    """The snapshot; None: a tombstone."""
     merged_into: str | None = None
     """For a tombstone of a merge: the survivor's id."""
 

@@ -71,7 +71,7 @@ class Saving:
         write = Write(self._expected(shard), clocks=draft.end_clocks)
         if with_positions:
             write.positions = self._positions(draft)
-        write.tracks = [(one.key, one.token or None, one.track if one.is_changed else None) for one in tracks]
+        write.tracks = [(one.key, one.token or None, one.encoded() if one.is_changed else None) for one in tracks]
         if draft.calls:
             calls, changed = draft.calls, [one.key for one in tracks if one.is_changed and one.key in draft.calls]
             write.due = [(key, *calls[key]) for key in changed]
@@ -109,8 +109,6 @@ class Saving:
         for key, token in result.tokens.items():
             cached = touched[key]
             cached.token, cached.is_changed = token, False
-        for key, size in result.sizes.items():
-            touched[key].size = size
 
     def _wait_for_notes(self, shard: int, write: Write, saved: Saved) -> None:
         """Keep in mind which notes have to be gone before a new life may read on from what is committed."""

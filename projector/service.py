@@ -31,7 +31,7 @@ from projector.adapters.kafka import (
 from projector.adapters.kafka.settings import DELIVERY_TIMEOUT_MS
 from projector.adapters.redis import RedisStore, open_store
 from projector.adapters.redis_writer import Wait
-from projector.cache import MEMORY_RATIO, CacheBounds
+from projector.cache import CacheBounds
 from projector.config import Config
 from projector.decode import decode
 from projector.enrich.event import enrich
@@ -247,7 +247,6 @@ def _world(task: Task, source: KafkaSource, tracks: RedisStore, pulse: Pulse) ->
     settings, places = kafka_settings(config), config.places()
     publisher = KafkaPublisher(
         settings,
-        rules,
         transactional_id=_name_of(task),
         commit=source.commit,
         hide_rejects=rules.privacy.is_on,
@@ -285,10 +284,12 @@ class _Appetite:
 
     SHARE = 4
     """What a batch works on may take a quarter of what may be remembered."""
+    HELD_RATIO = 6
+    """A track that is held takes 5 to 7 times its record's bytes; one that is mostly large texts not twice as many."""
 
     def __init__(self, source: KafkaSource, memory: int) -> None:
         self._source, self._most = source, source.records_max
-        self._track_bytes_max = memory // MEMORY_RATIO // self.SHARE
+        self._track_bytes_max = memory // self.HELD_RATIO // self.SHARE
 
     def digest(self, done: Done) -> None:
         if done.track_bytes > self._track_bytes_max:

@@ -197,7 +197,7 @@ class ShareSource:
             keeper, at = track.home if track.home is not None else track.keeper, next_due(track, self._task.rules)
             due = None if keeper is None or at is None else Due(keeper, at)
             self.life().cache.pop(TrackKey(key), None)
-            taken.append((TrackKey(key), track, due))
+            taken.append((TrackKey(key), record, due))
         if taken:
             self._store.take_over(taken)
 

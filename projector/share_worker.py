@@ -35,14 +35,13 @@ class _GoneError(Exception):
 class _Worker:
     def __init__(self, task: Task, connection: Connection) -> None:
         self._connection = connection
-        self._store = EmbeddedStore(lend=True, short_ids=False, memory_tracks_max=TRACKS_MAX // task.workers)
+        self._store = EmbeddedStore(short_ids=False, memory_tracks_max=TRACKS_MAX // task.workers)
         self._source = ShareSource(task, self._store, _Inbox(connection).next, self._send)
         self._as_of = task.as_of
         self._replay = Replay(
             source=self._source,
             store=self._store,
             publisher=ReplayPublisher(
-                task.rules,
                 topic_of=lambda line: task.files[line.partition],
                 rejects=self._source if task.wants_rejects else None,
                 is_private=task.is_private,

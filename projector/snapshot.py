@@ -4,12 +4,14 @@
 session keeps, without building one. A test holds the two together.
 """
 
+from typing import NamedTuple
+
 import msgspec
 from msgspec import Struct
 
 from projector import slots
 from projector.conversation import Talk, join_talk, last_user, shown_disposition
-from projector.dates import GREATEST, MINUTES, SECONDS, format_time, format_time_json
+from projector.dates import GREATEST, MILLIS, MINUTES, SECONDS, format_time, format_time_json, written
 from projector.models import Attribute, Browser, Campaign, Device, Geolocation, Model, Page, Reference, Referrer
 from projector.rules import Rules
 from projector.session import KeptAttribute, Session, ended_at, last_activity, type_of
@@ -103,13 +105,22 @@ class Snapshot(Struct, rename="camel", omit_defaults=True, kw_only=True):
     conversation: Reference | None = None
 
 
+class Told(NamedTuple):
+    """What is published of a session."""
+
+    text: bytes
+    """The snapshot's JSON."""
+    time: bytes
+    """`ce_time`: when what is told last of the session came to be, its end or an activity."""
+
+
 def snapshot_of(session: Session, rules: Rules) -> bytes:
     """The published JSON of a session that has at least one visitor event."""
-    return told_of(session, rules)[0]
+    return told_of(session, rules).text
 
 
-def told_of(session: Session, rules: Rules) -> tuple[bytes, bytes]:
-    """The published JSON, and `ce_time`.
+def told_of(session: Session, rules: Rules) -> Told:
+    """What is published of a session that has at least one visitor event.
 
     All members stand in one tuple that is joined once: what is absent is empty there, and what few sessions have comes
     in runs of its own. To add what is there to a list, member by member, takes twice the time.
@@ -128,7 +139,7 @@ def told_of(session: Session, rules: Rules) -> tuple[bytes, bytes]:
     last = session.last if session.last is not None else last_activity(session)
     created = session.created if session.created is not None else last
     ended, short_id = ended_at(session, rules), session.short_id
-    told = MINUTES[last // 60_000] + SECONDS[last % 60_000]
+    told = written(last)
     duration, events, views, screens = (last - created) // 1000, session.events, session.pageviews, session.screenviews
     # fmt: off
     text = b"".join((
@@ -154,24 +165,23 @@ def told_of(session: Session, rules: Rules) -> tuple[bytes, bytes]:
         b"" if not views and kind != _WEB else _NUMBERS[views] if views < _FEW else b"%d" % views,
         b"" if not screens and kind != _APP else b',"screenviewCount":%d' % screens,
         b',"lastEvent":{"id":', _encode(event_id), b',"eventName":', event_name or b'""',
-        b',"createdDate":"', told if at == last else MINUTES[at // 60_000] + SECONDS[at % 60_000], b'"}', talked,
+        b',"createdDate":"', told if at == last else written(at), b'"}', talked,
         _AUTHENTICATED if session.authenticated else _ANONYMOUS, session_id[1:],
-        b',"createdDate":"', MINUTES[created // 60_000], SECONDS[created % 60_000], b'"',
+        b',"createdDate":"', MINUTES[created // 60_000], SECONDS[created // 1000 % 60], MILLIS[created % 1000], b'"',
         b"" if ended is None else b',"endedDate":' + format_time_json(ended),
         b"" if contact is None else b',"externalContact":', contact or b"",
         _away_and_idle(last, rules) if kind in (_WEB, _APP) else b"", belongs, b"}",
     ))
     # fmt: on
-    return text, told if ended is None or ended < last else format_time(ended).encode()
+    return Told(text, told if ended is None or ended < last else format_time(ended).encode())
 
 
 Header = tuple[str, bytes]
 
 
-def headers_of(session: Session, revision: int, rules: Rules) -> list[Header]:
+def headers_of(session_id: str, revision: int, told: Told) -> list[Header]:
     """Revision and schema, and the CloudEvents attributes of the Kafka protocol binding (binary mode)."""
-    told = b"%d" % revision, f"{session.id}/{revision}".encode(), format_time(told_at(session, rules)).encode()
-    return headers_around(*told)
+    return headers_around(b"%d" % revision, f"{session_id}/{revision}".encode(), told.time)
 
 
 def headers_around(revision: bytes, event_id: bytes, time: bytes) -> list[Header]:
@@ -186,12 +196,6 @@ def headers_around(revision: bytes, event_id: bytes, time: bytes) -> list[Header
         ("ce_time", time),
         ("ce_specversion", b"1.0"),
     ]
-
-
-def told_at(session: Session, rules: Rules) -> int:
-    """`ce_time`, ms: when what is told last of the session came to be, its end or an activity."""
-    last, ended = last_activity(session), ended_at(session, rules)
-    return last if ended is None or ended < last else ended
 
 
 _encode = msgspec.json.Encoder().encode
@@ -326,7 +330,7 @@ def _away_and_idle(last: int, rules: Rules) -> bytes:
         away, idle = min(away, GREATEST), min(idle, GREATEST)
     # fmt: off
     return b"".join((
-        b',"awayDate":"', MINUTES[away // 60_000], SECONDS[away % 60_000],
-        b'","idleDate":"', MINUTES[idle // 60_000], SECONDS[idle % 60_000], b'"',
+        b',"awayDate":"', MINUTES[away // 60_000], SECONDS[away // 1000 % 60], MILLIS[away % 1000],
+        b'","idleDate":"', MINUTES[idle // 60_000], SECONDS[idle // 1000 % 60], MILLIS[idle % 1000], b'"',
     ))
     # fmt: on

@@ -19,6 +19,7 @@ from projector.reading import Reading
 from projector.rules import Rules
 from projector.session import Session, is_published
 from projector.sessionize import survivor
+from projector.snapshot import told_of
 from projector.track import Outcome, revision_of
 
 
@@ -32,7 +33,7 @@ def changes_of(draft: Draft, rules: Rules) -> list[Change]:
         elif cached.track.home is not None and key not in draft.left:
             changes += _withdrawn(draft, cached)
             changes += [
-                Change(session.id, revision_of(cached.track, session, rules), session)
+                Change(session.id, revision_of(cached.track, session, rules), told_of(session, rules))
                 for session in _shown(draft, cached, rules)
             ]
     return changes

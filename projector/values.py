@@ -61,8 +61,7 @@ def spare(session: Session, before: int, place: int) -> None:
 def keep_value(session: Session, slot: int, value: Any, stamp: Stamp, place: int) -> None:
     if value is None:
         return
-    kind = type(value)
-    text = value if kind is bytes else json_of(value) if kind is str else encode_json(value)
+    text = value if type(value) is bytes else encode_json(value)
     if text == b"{}":  # An object with no non-null member carries nothing.
         return
     if place >= 0:

@@ -72,8 +72,8 @@ class FailingStore(EmbeddedStore):
 
 
 class FailingPublisher(MemoryPublisher):
-    def __init__(self, source: MemorySource, rules: Rules, failing: Failing) -> None:
-        super().__init__(source, rules)
+    def __init__(self, source: MemorySource, failing: Failing) -> None:
+        super().__init__(source)
         self.failing = failing
 
     def publish(
@@ -130,7 +130,7 @@ class Group:
         self.assign(*(tuple(range(partitions))[first::workers] for first in range(workers)))
 
     def _publisher(self, member: Member) -> FailingPublisher:
-        publisher = FailingPublisher(member, self.rules, self.publishing)
+        publisher = FailingPublisher(member, self.publishing)
         publisher.values, publisher.revisions, publisher.rejects = self.values, self.revisions, self.rejects
         member.commits = self.commits
         return publisher

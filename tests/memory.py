@@ -11,7 +11,6 @@ from projector.adapters.embedded import EmbeddedStore
 from projector.ports import Batch, Change, Committed, Offset, Partition, Refused, Span
 from projector.rules import Rules
 from projector.session import Session
-from projector.snapshot import snapshot_of
 from projector.worker import Worker, World
 
 
@@ -79,8 +78,8 @@ class MemorySource:
 class MemoryPublisher:
     """What was published: the newest value and revision by session id, every change in order, and rejects."""
 
-    def __init__(self, source: MemorySource, rules: Rules) -> None:
-        self.source, self.rules = source, rules
+    def __init__(self, source: MemorySource) -> None:
+        self.source = source
         self.values: dict[str, bytes] = {}
         self.revisions: dict[str, list[int]] = {}
         self.sessions: dict[str, Session] = {}
@@ -96,11 +95,11 @@ class MemoryPublisher:
         group: Any,
     ) -> None:
         for change in changes:
-            if change.session is None:
+            if change.told is None:
                 self.values.pop(change.session_id, None)
                 self.merged[change.session_id] = change.merged_into or ""
             else:
-                self.values[change.session_id] = snapshot_of(change.session, self.rules)
+                self.values[change.session_id] = change.told.text
             self.revisions.setdefault(change.session_id, []).append(change.revision)
         self.rejects += rejects
         self.source.commits.update(positions)
@@ -128,8 +127,8 @@ def play(
     """Run the product's own turns over a log until nothing is left to do at the wall clock `as_of`."""
     clock = StillClock()
     source = MemorySource(log, sizes)
-    publisher = MemoryPublisher(source, rules)
-    worker = Worker(World(source, EmbeddedStore(lend=True), publisher, clock, rules, sweeps=False, started_at=as_of))
+    publisher = MemoryPublisher(source)
+    worker = Worker(World(source, EmbeddedStore(), publisher, clock, rules, sweeps=False, started_at=as_of))
     worker.step()
     while any(source.at[one] < len(held) for one, held in log.items()):
         worker.step()

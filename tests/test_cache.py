@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from projector.cache import MEMORY_RATIO, Cache, CacheBounds, Cached
+from projector.cache import BESIDE_BYTES, Cache, CacheBounds, Cached
 from projector.ports import Stored, Token
 from projector.route import TrackKey, named_track
 from projector.rules import Rules
@@ -18,7 +18,7 @@ def tracks_of(*names: str, size: int = 10) -> Tracks:
     tracks = {}
     for name in names:
         key = named_track(name)
-        tracks[key] = Cached(key, 0, Stored(Token(b"token"), Track(), size), Rules())
+        tracks[key] = Cached(key, 0, Stored(Token(b"token"), Track(), bytes(size)), Rules())
         tracks[key].is_used = False
     return tracks
 
@@ -66,12 +66,13 @@ def test_where_all_are_in_use_the_bound_holds_all_the_same() -> None:
     assert len(tracks) == 2
 
 
-@pytest.mark.parametrize(("records", "stay"), [(160, 16), (159, 13)])
-def test_more_memory_than_the_bound_goes_down_to_seven_eighths_of_it(records: int, stay: int) -> None:
+@pytest.mark.parametrize(("too_few", "stay"), [(0, 16), (1, 13)])
+def test_more_memory_than_the_bound_goes_down_to_seven_eighths_of_it(too_few: int, stay: int) -> None:
     """16 records of 10 bytes; exactly as many bytes as the bound are not too much."""
     tracks = tracks_of(*"abcdefghijklmnop")
 
-    taken = Cache(tracks, CacheBounds(memory=records * MEMORY_RATIO)).trim(tracks.values())
+    bounds = CacheBounds(memory=16 * (10 + BESIDE_BYTES) - too_few)
+    taken = Cache(tracks, bounds).trim(tracks.values())
 
     assert taken == 160
     assert len(tracks) == stay
@@ -79,7 +80,7 @@ def test_more_memory_than_the_bound_goes_down_to_seven_eighths_of_it(records: in
 
 def test_a_track_touched_in_every_turn_is_counted_once_before_anything_is_forgotten() -> None:
     tracks = tracks_of("a")
-    cache = Cache(tracks, CacheBounds(memory=15 * MEMORY_RATIO))
+    cache = Cache(tracks, CacheBounds(memory=15 + BESIDE_BYTES))
 
     for _ in range(9):
         cache.trim(tracks.values())

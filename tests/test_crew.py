@@ -82,8 +82,8 @@ def replayed(
         if workers > 1:
             with Crew(**common, workers=workers, rejects=rejects, is_private=False, processes=False) as crew:
                 return _outcome(crew, rejects, as_of, folder)
-        publisher = ReplayPublisher(rules, topic_of=source.name_of, rejects=rejects)
-        store = EmbeddedStore(lend=True, short_ids=False)
+        publisher = ReplayPublisher(topic_of=source.name_of, rejects=rejects)
+        store = EmbeddedStore(short_ids=False)
         return _outcome(Replay(**common, store=store, publisher=publisher), rejects, as_of, folder)
 
 

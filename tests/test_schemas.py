@@ -19,10 +19,8 @@ from projector.adapters.kafka.fitting import LEFT_OUT, REJECT_LEFT_OUT
 from projector.adapters.kafka.outgoing import reject_record, snapshot_record
 from projector.decode import Reason, Rejected, decode
 from projector.ports import Change, Refused
-from projector.rules import Rules
 from projector.schemas import examples, inputs
-from projector.session import new_session
-from projector.snapshot import Snapshot, headers_of
+from projector.snapshot import Snapshot, Told, headers_of
 from tests.memory import MemoryRecord
 from tests.oracle.replay import replay
 from tests.strategies import conversation_event, external_event, journey_event, raw_event
@@ -290,8 +288,8 @@ REFUSED = Refused(MemoryRecord(3, 7, b"{" * 70_000, timestamp=1_749_542_600_250)
 @pytest.mark.parametrize(
     ("name", "headers"),
     [
-        ("snapshot-headers", headers_of(new_session("s"), 7, Rules())),
-        ("tombstone-headers", snapshot_record(Change("s", 7, None, merged_into="t"), Rules())[1]),
+        ("snapshot-headers", headers_of("s", 7, Told(b"", b"2025-06-10T08:00:05.120Z"))),
+        ("tombstone-headers", snapshot_record(Change("s", 7, None, merged_into="t"))[1]),
         ("reject-headers", reject_record(REFUSED, "journey-events", hidden=False)[2]),
     ],
 )
@@ -312,9 +310,7 @@ def test_an_expected_reject_is_valid(line: bytes) -> None:
 def test_a_reject_that_replay_writes_is_valid(tmp_path: Path, *, is_private: bool) -> None:
     coded = Refused(MemoryRecord(0, 1, b"\xff", key=b"\xff"), Reason.NOT_JSON, "bad UTF-8")
     with Output(str(tmp_path / "rejects.jsonl")) as output:
-        publisher = ReplayPublisher(
-            Rules(), topic_of=lambda _: "log", rejects=RejectsFile(output), is_private=is_private
-        )
+        publisher = ReplayPublisher(topic_of=lambda _: "log", rejects=RejectsFile(output), is_private=is_private)
         publisher.publish([], [REFUSED, coded], {}, None)
 
     lines = (tmp_path / "rejects.jsonl").read_bytes().splitlines()

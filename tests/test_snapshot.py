@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from projector.dates import GREATEST, LEAST, format_time
 from projector.rules import Rules
 from projector.session import expire
-from projector.snapshot import Snapshot, headers_of, snapshot_of
+from projector.snapshot import Snapshot, headers_of, snapshot_of, told_of
 from tests.given import (
     DAY,
     MINUTE,
@@ -148,7 +148,7 @@ def test_dates_at_the_edges_of_the_years_are_written(ms: int) -> None:
     assert written["createdDate"] == format_time(ms)
     assert written["idleDate"] == format_time(min(ms + 45 * SECOND, GREATEST))
     assert written["endedDate"] == format_time(min(ms + 30 * MINUTE, GREATEST))
-    assert headers_of(session, 1, RULES)
+    assert headers_of("s", 1, told_of(session, RULES))
 
 
 def test_a_session_from_the_first_ms_to_the_last_has_a_duration() -> None:
@@ -158,7 +158,7 @@ def test_a_session_from_the_first_ms_to_the_last_has_a_duration() -> None:
 
 
 def test_headers_say_revision_schema_and_cloud_event() -> None:
-    headers = dict(headers_of(folded([web("a")]), 42, RULES))
+    headers = dict(headers_of("s-1", 42, told_of(folded([web("a")]), RULES)))
 
     assert headers["projector.revision"] == b"42"
     assert headers["content-type"] == b"application/json"

@@ -54,8 +54,8 @@ def test_a_replay_shows_every_visit_and_its_end_though_the_log_is_longer_than_th
     source, rules = MemorySource(log, [size] * len(events)), Rules()
     again = Replay(
         source=source,
-        store=EmbeddedStore(lend=True),
-        publisher=MemoryPublisher(source, rules),
+        store=EmbeddedStore(),
+        publisher=MemoryPublisher(source),
         rules=rules,
         places=None,
         started_at=T0 + 90 * DAY,

@@ -52,8 +52,8 @@ def _logs() -> Iterable[Iterable[tuple[str, bytes]]]:
 def _records(events: Iterable[tuple[str, bytes]]) -> Iterable[bytes]:
     """The tracks of a log as they are stored at its end."""
     source = MemorySource({0: [MemoryRecord(0, offset, value) for offset, (_, value) in enumerate(events)]})
-    store, rules, clock = EmbeddedStore(lend=True), Rules(), StillClock()
-    worker = Worker(World(source, store, MemoryPublisher(source, rules), clock, rules, sweeps=False, started_at=_AS_OF))
+    store, rules, clock = EmbeddedStore(), Rules(), StillClock()
+    worker = Worker(World(source, store, MemoryPublisher(source), clock, rules, sweeps=False, started_at=_AS_OF))
     while not worker.at_end:
         worker.step()
     return [encode_track(track) for _, track in store.sessions()]

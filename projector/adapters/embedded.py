@@ -16,7 +16,10 @@ from projector.adapters.short_id_pool import ShortIdPool
 from projector.errors import Unavailable
 from projector.ports import Conflict, Offset, Overtaken, Partition, Position, Saved, Stored, Token, Write
 from projector.route import TrackKey
-from projector.track import Due, Track, decode_track, encode_track
+from projector.track import Due, Track, decode_track
+
+_Kept = tuple[Token, bytes]
+"""A track, encoded, with the token of its last write."""
 
 ANSWER_MAX = 1000
 """Notes and deadlines given back at once, of a partition; as in save.lua."""
@@ -25,20 +28,13 @@ ASKED_MAX = 500
 
 
 class EmbeddedStore:
-    """The `Store` of a replay.
+    """The `Store` of a replay; without `short_ids` no session gets one."""
 
-    With `lend` tracks are kept and given out as they are, not as copies: what the caller folds into one then counts as
-    stored before it is saved, which is right where a fold is either saved or the end of it all. Without `short_ids` no
-    session gets one.
-    """
-
-    def __init__(
-        self, *, memory_tracks_max: int = 200_000, lend: bool = False, shards: int = 1, short_ids: bool = True
-    ) -> None:
+    def __init__(self, *, memory_tracks_max: int = 200_000, shards: int = 1, short_ids: bool = True) -> None:
         self.shards = shards
-        self._tracks: OrderedDict[TrackKey, Stored] = OrderedDict()
+        self._tracks: OrderedDict[TrackKey, _Kept] = OrderedDict()
         """In memory, the least recently used first; what the disk has of the same key is older."""
-        self._tracks_max, self._lend = memory_tracks_max, lend
+        self._tracks_max = memory_tracks_max
         self._disk = _Disk()
         self._positions: list[dict[Partition, Position]] = [{} for _ in range(shards)]
         self._notes: list[dict[Partition, dict[TrackKey, int]]] = [{} for _ in range(shards)]
@@ -57,7 +53,7 @@ class EmbeddedStore:
 
     def load(self, keys: Sequence[TrackKey]) -> dict[TrackKey, Stored | None]:
         self._fetch(keys)
-        loaded = {key: self._given(self._tracks.get(key)) for key in keys}
+        loaded = {key: self._stored(key) for key in keys}
         self._spill()
         return loaded
 
@@ -69,7 +65,7 @@ class EmbeddedStore:
                 return Overtaken(dict(positions))
         others = self._others(write)
         if others:
-            return Conflict({key: self._given(self._tracks.get(key)) for key in others})
+            return Conflict({key: self._stored(key) for key in others})
         self._clear(shard, write)
         tokens = self._put(write)
         self._call(shard, write)
@@ -100,7 +96,7 @@ class EmbeddedStore:
 
     def sessions(self) -> Iterator[tuple[TrackKey, Track]]:
         """All tracks, in no order; nothing may be loaded or saved until the last has been taken."""
-        yield from ((key, stored.track) for key, stored in self._tracks.items())
+        yield from ((key, decode_track(record)) for key, (_, record) in self._tracks.items())
         for key, record in self._disk.tracks():
             if key not in self._tracks:
                 yield key, decode_track(record)
@@ -112,14 +108,14 @@ class EmbeddedStore:
         """Take these tracks out, with all that belongs to them, for a store that takes them over."""
         wanted = list(keys)
         self._fetch(wanted)
-        tracks = [(key, encode_track(self._tracks[key].track)) for key in wanted if key in self._tracks]
+        tracks = [(key, self._tracks[key][1]) for key in wanted if key in self._tracks]
         for shard in range(self.shards):
             self._drop(shard, [key for key, _ in tracks])
         return tracks
 
-    def take_over(self, tracks: Sequence[tuple[TrackKey, Track, Due | None]]) -> None:
+    def take_over(self, tracks: Sequence[tuple[TrackKey, bytes, Due | None]]) -> None:
         """Put in tracks that another store handed over, each with the deadline at which it calls."""
-        write = Write({}, tracks=[(key, None, track) for key, track, _ in tracks])
+        write = Write({}, tracks=[(key, None, record) for key, record, _ in tracks])
         self._put(write)
         for key, _, due in tracks:
             if due is not None:
@@ -140,7 +136,7 @@ class EmbeddedStore:
             else:
                 missing.append(key)
         for key, token, record in self._disk.find(missing):
-            tracks[key] = Stored(token, decode_track(record))
+            tracks[key] = token, record
 
     def _others(self, write: Write) -> list[TrackKey]:
         """Tracks of the write that somebody else wrote in between; all of them are in memory then, the latest used."""
@@ -151,7 +147,7 @@ class EmbeddedStore:
                 missing.append((key, was))
             else:
                 tracks.move_to_end(key)
-                if stored.token != was:
+                if stored[0] != was:
                     others.append(key)
         if missing:
             self._fetch([key for key, _ in missing])
@@ -160,18 +156,18 @@ class EmbeddedStore:
 
     def _has(self, key: TrackKey, token: Token | None) -> bool:
         stored = self._tracks.get(key)
-        return not token if stored is None else stored.token == token
+        return not token if stored is None else stored[0] == token
 
-    def _given(self, stored: Stored | None) -> Stored | None:
-        return stored if stored is None or self._lend else Stored(stored.token, _copy(stored.track))
+    def _stored(self, key: TrackKey) -> Stored | None:
+        kept = self._tracks.get(key)
+        return None if kept is None else Stored(kept[0], decode_track(kept[1]), kept[1])
 
     def _put(self, write: Write) -> dict[TrackKey, Token]:
         """One token for all tracks of a write: tokens are compared track by track."""
         self._writes += 1
         token, tracks = Token(self._writes.to_bytes(12, "big")), self._tracks
-        changed = {key: track for key, _, track in write.tracks if track is not None}
-        for key, track in changed.items():
-            tracks[key] = Stored(token, track if self._lend else _copy(track))
+        changed = {key: (token, record) for key, _, record in write.tracks if record is not None}
+        tracks.update(changed)
         return dict.fromkeys(changed, token)
 
     def _spill(self) -> None:
@@ -180,7 +176,7 @@ class EmbeddedStore:
         if excess > 0:
             count = min(len(self._tracks), excess + (self._tracks_max >> 4))
             moved = [self._tracks.popitem(last=False) for _ in range(count)]
-            self._disk.put((key, stored.token, encode_track(stored.track)) for key, stored in moved)
+            self._disk.put((key, *kept) for key, kept in moved)
 
     def _sweep(self, shard: int, swept: Iterable[tuple[TrackKey, Token]]) -> None:
         self._fetch([key for key, _ in swept])
@@ -247,10 +243,6 @@ class EmbeddedStore:
             for partition, clock in clocks.items()
             for key, at in self._disk.due_before(shard, partition, clock)
         }
-
-
-def _copy(track: Track) -> Track:
-    return decode_track(encode_track(track))
 
 
 class _Disk:

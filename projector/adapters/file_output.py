@@ -18,8 +18,6 @@ from projector.adapters.file import STDIN
 from projector.decode import VALUE_BYTES_MAX
 from projector.errors import Unavailable, WrongInput
 from projector.ports import Change, Committed, Offset, Partition, Refused
-from projector.rules import Rules
-from projector.snapshot import snapshot_of
 
 REJECT_VALUE_MAX = 64 << 10
 """As on the rejects topic (contract §2)."""
@@ -162,7 +160,6 @@ class ReplayPublisher:
 
     def __init__(
         self,
-        rules: Rules,
         *,
         topic_of: Callable[[Any], str],
         changes: Output | None = None,
@@ -170,7 +167,7 @@ class ReplayPublisher:
         is_private: bool = False,
     ) -> None:
         """`topic_of` names the topic or file of a record; `is_private`: nothing of what a reject said is written."""
-        self._rules, self._topic_of, self._is_private = rules, topic_of, is_private
+        self._topic_of, self._is_private = topic_of, is_private
         self._changes, self._rejects = changes, rejects
         self.snapshots, self.tombstones = 0, 0
         self.rejected: Counter[str] = Counter()
@@ -183,12 +180,12 @@ class ReplayPublisher:
         group: Any,  # noqa: ARG002
     ) -> None:
         for change in changes:
-            if change.session is None:
+            if change.told is None:
                 self.tombstones += 1
                 continue
             self.snapshots += 1
             if self._changes is not None:
-                self._changes.write(snapshot_of(change.session, self._rules) + b"\n")
+                self._changes.write(change.told.text + b"\n")
         if rejects:
             self._refuse(rejects)
 

@@ -112,9 +112,9 @@ class RedisStore:
 
     def save(self, shard: int, write: Write) -> Saved | Conflict | Overtaken:
         token, confirmed = self._next_token(), self._confirmed[shard]
-        written = [(key, was) for key, was, track in write.tracks if track is not None]
-        tracks = written + [(key, was) for key, was, track in write.tracks if track is None]
-        records, sizes = self._records.pack([track for _, _, track in write.tracks if track is not None], token)
+        written = [(key, was) for key, was, record in write.tracks if record is not None]
+        tracks = written + [(key, was) for key, was, record in write.tracks if record is None]
+        records = self._records.pack([record for _, _, record in write.tracks if record is not None], token)
         request = request_of(write, token, tracks, confirmed, self._seen[shard])
         answer = self._run_save(shard, request, [key for key, _ in tracks], records)
         what, positions = answer[0], _positions_of(answer[1])
@@ -127,7 +127,6 @@ class RedisStore:
         self._seen[shard] = positions
         saved = _saved(dict(positions), dict.fromkeys([key for key, _ in written], token), notes, due)
         saved.waiting = {int(one): (int(oldest), int(newest)) for one, oldest, newest in _threes(waiting)}
-        saved.sizes = dict(zip([key for key, _ in written], sizes, strict=True))
         compared = {key: was for key, was in tracks[len(written) :] if was is not None}
         gone = [key for key, _ in write.sweep]
         confirmed.accept(by.decode(), saved.tokens | compared, gone, same=bool(same))

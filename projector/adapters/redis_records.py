@@ -4,14 +4,13 @@ Redis spends most of a save on copying records, and on writing them to its file 
 cost a third of it. The dictionary holds names and values that any site's sessions have (tests/write_dictionary.py).
 """
 
-from collections.abc import Iterable
 from importlib import resources
 
 import msgspec
 import zstandard
 
 from projector.ports import Stored, Token
-from projector.track import NewerFormatError, Track, decode_track, encode_track
+from projector.track import NewerFormatError, decode_track
 
 TOKEN_BYTES = 12
 """save.lua knows the number too."""
@@ -36,10 +35,9 @@ class Records:
         self._compressor = zstandard.ZstdCompressor(level=LEVEL, dict_data=_SHARED)
         self._decompress = zstandard.ZstdDecompressor(dict_data=_SHARED).decompress
 
-    def pack(self, tracks: Iterable[Track], token: Token) -> tuple[list[bytes], list[int]]:
-        """The records of one write, and how many bytes each track took before it was compressed."""
-        encoded: list[Plain] = [encode_track(track) for track in tracks]
-        return [token + one for one in self._compressed(encoded)], list(map(len, encoded))
+    def pack(self, encoded: list[Plain], token: Token) -> list[bytes]:
+        """The records of one write."""
+        return [token + one for one in self._compressed(encoded)]
 
     def _compressed(self, encoded: list[Plain]) -> list[bytes]:
         """All by one call, where the library has it.
@@ -52,14 +50,14 @@ class Records:
         return list(map(self._compressor.compress, encoded))
 
     def unpack(self, record: bytes) -> Stored:
-        """A track with its token, and the bytes that it took before it was compressed.
+        """A track with its token.
 
         Raises:
             UnreadableRecordError: it is none of ours, or a later version wrote it.
         """
         try:
             encoded = self._decompress(record[TOKEN_BYTES:])
-            return Stored(Token(record[:TOKEN_BYTES]), decode_track(encoded), len(encoded))
+            return Stored(Token(record[:TOKEN_BYTES]), decode_track(encoded), encoded)
         except (msgspec.MsgspecError, zstandard.ZstdError, NewerFormatError, IndexError) as error:
             raise UnreadableRecordError(str(error)) from error
 

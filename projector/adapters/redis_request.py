@@ -70,7 +70,7 @@ def request_of(
         seen=[n for one, at in seen.items() if one not in expected for n in (one, at.offset)],
         token=ascii_of(token),
         by=confirmed.by,
-        written=sum(track is not None for _, _, track in write.tracks),
+        written=sum(record is not None for _, _, record in write.tracks),
         tokens=b"".join([_NONE if was is None else was for _, was in tracks]).decode("ascii"),
         unsure=confirmed.unsure(tracks),
         positions=[n for one, at in write.positions.items() for n in (one, at.offset, at.clock)],

@@ -97,9 +97,8 @@ def _alone(
 ) -> Replay:
     return Replay(
         source=source,
-        store=EmbeddedStore(lend=True, short_ids=changes is not None),
+        store=EmbeddedStore(short_ids=changes is not None),
         publisher=ReplayPublisher(
-            settings.rules(),
             topic_of=_topic_of(source),
             changes=changes,
             rejects=rejects,

@@ -12,7 +12,7 @@ from projector.evolve import evolve, link_talk
 from projector.route import route, session_of
 from projector.rules import Rules
 from projector.session import Session, new_session
-from projector.snapshot import CE_SOURCE, CE_TYPE_TOMBSTONE, headers_of, snapshot_of
+from projector.snapshot import CE_SOURCE, CE_TYPE_TOMBSTONE, headers_of, snapshot_of, told_of
 
 Message = dict[str, Any]
 
@@ -32,7 +32,7 @@ def messages() -> dict[str, Message]:
     sessions = _sessions(told)
     by_kind = {"": WEB, "-app": APP, "-delivery": _delivery(told["custom-event"]), "-conversation": CONVERSATION}
     shown = {f"session-snapshot{kind}": _json(snapshot_of(sessions[one], Rules())) for kind, one in by_kind.items()}
-    headers = {name: value.decode() for name, value in headers_of(sessions[WEB], 2 * len(told), Rules())}
+    headers = {name: value.decode() for name, value in headers_of(WEB, 2 * len(told), told_of(sessions[WEB], Rules()))}
     return {**told, **shown, "snapshot-headers": headers, "tombstone-headers": _tombstone_headers(), **_rejected()}
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from unittest.mock import ANY
 
 from projector.ports import Saved, Store, Stored, Token, Write
 from projector.route import TrackKey, named_track
 from projector.session import new_session
-from projector.track import Due, Track
+from projector.track import Due, Track, encode_track
 
 A, B, C = named_track("a"), named_track("b"), named_track("c")
 NOW = 1_700_000_000_000
@@ -18,12 +17,15 @@ def track(key: TrackKey, applied: int = 1) -> Track:
     return Track({0: applied}, 0, [new_session(key[2:])])
 
 
+def record(key: TrackKey, applied: int = 1) -> bytes:
+    return encode_track(track(key, applied))
+
+
 def as_stored(token: Token, held: Track) -> Stored:
-    """To be compared with what a store gives; how many bytes it takes there is the store's own."""
-    return Stored(token, held, ANY)
+    return Stored(token, held, encode_track(held))
 
 
-def saved(store: Store, *tracks: tuple[TrackKey, Token | None, Track | None], **rest: Any) -> Saved:
+def saved(store: Store, *tracks: tuple[TrackKey, Token | None, bytes | None], **rest: Any) -> Saved:
     """Makes a write that is accepted, of a worker that owns no partition unless `expected` says so."""
     result = store.save(0, Write(rest.pop("expected", {}), tracks=list(tracks), **rest))
     assert isinstance(result, Saved), result
@@ -33,7 +35,7 @@ def saved(store: Store, *tracks: tuple[TrackKey, Token | None, Track | None], **
 def put(store: Store, key: TrackKey, applied: int = 1, **rest: Any) -> Token:
     """Writes a track whatever is stored of it, and gives its token."""
     before = store.load([key])[key]
-    return saved(store, (key, before.token if before else None, track(key, applied)), **rest).tokens[key]
+    return saved(store, (key, before.token if before else None, record(key, applied)), **rest).tokens[key]
 
 
 def applied_of(store: Store, key: TrackKey) -> int | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.adapters.store_tracks import OwnershipContract, PositionContract, ShardContract, TrackContract
+from tests.adapters.store_tracks import PositionContract, ShardContract, TrackContract
 from tests.adapters.store_waiting import DeadlineContract, NoteContract, ShortIdContract, SweepContract
 
-__all__ = ["OwnershipContract", "StoreContract"]
+__all__ = ["StoreContract"]
 
 
 class StoreContract(

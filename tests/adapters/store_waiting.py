@@ -9,7 +9,7 @@ import pytest
 from projector.ports import NO_CLOCK, Position, Store
 from projector.route import named_track
 from projector.track import Due
-from tests.adapters.store_calls import NOW, A, B, C, applied_of, due_of, notes_of, put, saved, track
+from tests.adapters.store_calls import NOW, A, B, C, applied_of, due_of, notes_of, put, record, saved
 
 
 class DeadlineContract:
@@ -52,7 +52,7 @@ class DeadlineContract:
     def test_the_earliest_thousand_come_first(self, store: Store) -> None:
         keys = [named_track(f"session-{i:04}") for i in range(1_200)]
         late_first = [(key, None, Due(0, NOW - i)) for i, key in enumerate(keys)]
-        saved(store, *[(key, None, track(key)) for key in keys], due=late_first)
+        saved(store, *[(key, None, record(key)) for key in keys], due=late_first)
 
         assert due_of(store, 0) == {key: Due(0, NOW - i) for i, key in enumerate(keys) if i >= 200}
 
@@ -105,7 +105,7 @@ class DeadlineContract:
 
         saved(
             store,
-            (A, token, track(A, 2)),
+            (A, token, record(A, 2)),
             due=[(A, None, Due(0, NOW + 3))],
             move_due=[(A, token, Due(0, NOW), Due(0, NOW + 9))],
         )
@@ -140,13 +140,13 @@ class NoteContract:
     def test_a_note_made_in_the_write_that_clears_the_old_one_stays(self, store: Store) -> None:
         token = put(store, A, notes=[(1, A)])
 
-        saved(store, (A, token, track(A, 2)), notes=[(1, A)], clear_notes=[(1, A, token)])
+        saved(store, (A, token, record(A, 2)), notes=[(1, A)], clear_notes=[(1, A, token)])
 
         assert notes_of(store, 1) == {A: 1}
 
     def test_a_thousand_notes_of_a_partition_are_given_at_once_and_then_the_others(self, store: Store) -> None:
         keys = [named_track(f"session-{i:04}") for i in range(1_100)]
-        tokens = saved(store, *[(key, None, track(key)) for key in keys], notes=[(0, key) for key in keys]).tokens
+        tokens = saved(store, *[(key, None, record(key)) for key in keys], notes=[(0, key) for key in keys]).tokens
 
         first = notes_of(store, 0)
         saved(store, clear_notes=[(0, key, tokens[key]) for key in first])
@@ -156,7 +156,7 @@ class NoteContract:
 
     def test_who_left_a_note_is_told_when_it_and_all_before_it_are_gone(self, store: Store) -> None:
         first = put(store, A, notes=[(1, A)])
-        mine = saved(store, (B, None, track(B)), notes=[(1, B)], asks=frozenset({1}))
+        mine = saved(store, (B, None, record(B)), notes=[(1, B)], asks=frozenset({1}))
         put(store, C, notes=[(1, C)])
         number = mine.waiting[1][1]
 
@@ -176,7 +176,7 @@ class NoteContract:
         assert waiting == {1: (number, number)}
 
     def test_no_number_comes_again_when_all_notes_are_gone(self, store: Store) -> None:
-        left = saved(store, (A, None, track(A)), notes=[(1, A)], asks=frozenset({1}))
+        left = saved(store, (A, None, record(A)), notes=[(1, A)], asks=frozenset({1}))
         saved(store, clear_notes=[(1, A, left.tokens[A])])
 
         again = saved(store, (A, left.tokens[A], None), notes=[(1, A)], asks=frozenset({1}))
@@ -213,7 +213,7 @@ class SweepContract:
     def test_a_track_that_the_same_write_brings_back_is_not_swept(self, store: Store) -> None:
         token = put(store, A, 1)
 
-        saved(store, (A, token, track(A, 2)), sweep=[(A, token)])
+        saved(store, (A, token, record(A, 2)), sweep=[(A, token)])
 
         assert applied_of(store, A) == 2
 

@@ -7,15 +7,15 @@ import pytest
 from projector.adapters.embedded import EmbeddedStore
 from projector.ports import Saved, Write
 from projector.route import named_track
-from projector.track import Due, decode_track
-from tests.adapters.store_calls import A, B, put, saved, track
-from tests.adapters.store_contract import OwnershipContract, StoreContract
+from projector.track import Due
+from tests.adapters.store_calls import A, B, put
+from tests.adapters.store_contract import StoreContract
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class TestInMemory(StoreContract, OwnershipContract):
+class TestInMemory(StoreContract):
     @pytest.fixture
     def store(self) -> Iterator[EmbeddedStore]:
         store = EmbeddedStore()
@@ -29,7 +29,7 @@ class TestInMemory(StoreContract, OwnershipContract):
         store.close()
 
 
-class TestOnDisk(StoreContract, OwnershipContract):
+class TestOnDisk(StoreContract):
     """A bound so low that nothing stays in memory."""
 
     @pytest.fixture
@@ -50,26 +50,15 @@ class TestLending(StoreContract):
 
     @pytest.fixture
     def store(self) -> Iterator[EmbeddedStore]:
-        store = EmbeddedStore(memory_tracks_max=16, lend=True)
+        store = EmbeddedStore(memory_tracks_max=16)
         yield store
         store.close()
 
     @pytest.fixture
     def sharded(self) -> Iterator[EmbeddedStore]:
-        store = EmbeddedStore(memory_tracks_max=2, lend=True, shards=4)
+        store = EmbeddedStore(memory_tracks_max=2, shards=4)
         yield store
         store.close()
-
-
-def test_a_lending_store_keeps_the_track_itself() -> None:
-    store = EmbeddedStore(lend=True)
-    mine = track(A)
-    saved(store, (A, None, mine))
-
-    loaded = store.load([A])[A]
-
-    assert loaded is not None
-    assert loaded.track is mine
 
 
 def test_memory_holds_no_more_tracks_than_its_bound() -> None:
@@ -117,7 +106,7 @@ def test_tracks_that_are_handed_over_are_gone_here_and_call_there(memory_tracks_
     put(here, B)
 
     handed = here.hand_over([A, named_track("nobody")])
-    there.take_over([(key, decode_track(record), Due(0, 50)) for key, record in handed])
+    there.take_over([(key, one, Due(0, 50)) for key, one in handed])
 
     assert [key for key, _ in handed] == [A]
     assert (here.all_keys(), here.load([A])) == ([B], {A: None})

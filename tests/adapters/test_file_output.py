@@ -18,7 +18,7 @@ from projector.evolve import evolve
 from projector.ports import Change, Refused
 from projector.rules import Rules
 from projector.session import Session, new_session
-from projector.snapshot import snapshot_of
+from projector.snapshot import told_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,9 +42,7 @@ def session() -> Session:
 
 def rejects_of(path: Path, *refused: Refused, **options: Any) -> list[dict[str, Any]]:
     """Publishes the rejects in one turn and gives what the file then holds."""
-    publisher = ReplayPublisher(
-        RULES, topic_of=lambda _: "events.jsonl", rejects=RejectsFile(Output(str(path))), **options
-    )
+    publisher = ReplayPublisher(topic_of=lambda _: "events.jsonl", rejects=RejectsFile(Output(str(path))), **options)
     publisher.publish([], refused, {}, None)
     publisher.close()
     return [json.loads(line) for line in path.read_bytes().splitlines()]
@@ -56,21 +54,21 @@ def refused(value: bytes | None = b"{", **rest: Any) -> Refused:
 
 def test_changes_are_counted_and_written_where_they_are_wanted(tmp_path: Path) -> None:
     path = tmp_path / "changes.jsonl"
-    publisher = ReplayPublisher(RULES, topic_of=str, changes=Output(str(path)))
-    one = session()
+    publisher = ReplayPublisher(topic_of=str, changes=Output(str(path)))
+    one = told_of(session(), RULES)
 
     publisher.publish([Change("a", 2, one), Change("b", 3, None, "a")], [], {}, None)
     publisher.publish([Change("a", 4, one)], [], {}, None)
     publisher.close()
 
-    assert path.read_bytes() == (snapshot_of(one, RULES) + b"\n") * 2
+    assert path.read_bytes() == (one.text + b"\n") * 2
     assert (publisher.snapshots, publisher.tombstones) == (2, 1)
 
 
 def test_without_outputs_it_only_counts() -> None:
-    publisher = ReplayPublisher(RULES, topic_of=str)
+    publisher = ReplayPublisher(topic_of=str)
 
-    publisher.publish([Change("a", 2, session())], [refused(), refused(offset=4)], {}, None)
+    publisher.publish([Change("a", 2, told_of(session(), RULES))], [refused(), refused(offset=4)], {}, None)
     publisher.renew()
     publisher.close()
 

@@ -11,8 +11,8 @@ from projector.errors import Doubt, Unavailable, WrongInput
 from projector.ports import Position, Saved, Write
 from projector.route import TrackKey, named_track
 from projector.track import Due
-from tests.adapters.store_calls import NOW, applied_of, track
-from tests.adapters.store_contract import OwnershipContract, StoreContract
+from tests.adapters.store_calls import NOW, applied_of, record
+from tests.adapters.store_contract import StoreContract
 from tests.services.process import wait_for
 from tests.services.redis_groups import RedisCluster
 from tests.services.run import new_home, running
@@ -32,7 +32,7 @@ def cluster_url(services_home: Path) -> Iterator[str]:
         yield cluster.url
 
 
-class TestCluster(StoreContract, OwnershipContract):
+class TestCluster(StoreContract):
     """Three nodes; a store of one shard, so of one node, is held to all of it as well."""
 
     @pytest.fixture
@@ -80,7 +80,7 @@ def fill(store: RedisStore) -> dict[int, TrackKey]:
     keys = {store.shard_of(key): key for key in (named_track(str(number)) for number in range(100))}
     for shard, key in keys.items():
         write = Write(
-            {0: None}, {0: Position(5, NOW)}, [(key, None, track(key))], [(key, None, Due(0, NOW))], [(1, key)]
+            {0: None}, {0: Position(5, NOW)}, [(key, None, record(key))], [(key, None, Due(0, NOW))], [(1, key)]
         )
         assert isinstance(store.save(shard, write), Saved)
     return keys
@@ -124,7 +124,7 @@ def test_while_a_node_gives_a_shard_away_its_writes_are_refused_as_a_whole(store
     base = f"{store._namespace}:{{{shard}}}:"
     stored = store.load([key])[key]
     assert stored is not None
-    write = Write({0: 5}, {0: Position(6, NOW)}, [(key, stored.token, track(key, 2))], [(key, None, Due(0, NOW - 1))])
+    write = Write({0: 5}, {0: Position(6, NOW)}, [(key, stored.token, record(key, 2))], [(key, None, Due(0, NOW - 1))])
     write.clocks = {0: NOW}
 
     with moving(cluster, cluster.keyslot(base)) as (move_key, move_slot):

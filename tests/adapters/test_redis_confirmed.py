@@ -12,7 +12,7 @@ from projector.adapters.redis import RedisStore, open_store
 from projector.adapters.redis_confirmed import Confirmed
 from projector.ports import Conflict, Token, Write
 from projector.route import TrackKey, named_track
-from tests.adapters.store_calls import A, B, C, applied_of, as_stored, put, saved, track
+from tests.adapters.store_calls import A, B, C, applied_of, as_stored, put, record, saved, track
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def compared(client: Any) -> int:
 
 def conflicting(store: RedisStore, key: TrackKey, was: Token | None) -> set[TrackKey]:
     """What a write of a track is refused for."""
-    answer = store.save(0, Write({}, tracks=[(key, was, track(key, 9))]))
+    answer = store.save(0, Write({}, tracks=[(key, was, record(key, 9))]))
     return set(answer.tracks) if isinstance(answer, Conflict) else set()
 
 
@@ -60,7 +60,7 @@ def test_a_track_that_this_store_wrote_last_is_not_compared(store: RedisStore, c
     token = put(store, A)
     before = compared(client)
 
-    token = saved(store, (A, token, track(A, 2))).tokens[A]
+    token = saved(store, (A, token, record(A, 2))).tokens[A]
     saved(store, (A, token, None))
 
     assert compared(client) == before
@@ -71,9 +71,9 @@ def test_a_track_that_was_compared_is_not_compared_again(store: RedisStore, othe
     saved(store, (A, token, None))
     before = compared(client)
 
-    saved(store, (A, token, None), (B, None, track(B)))
+    saved(store, (A, token, None), (B, None, record(B)))
     assert compared(client) == before + 1  # B, of which it is not known that it is not there.
-    saved(store, (A, token, track(A, 2)))
+    saved(store, (A, token, record(A, 2)))
     assert compared(client) == before + 1
 
 
@@ -89,7 +89,7 @@ def test_what_others_removed_is_noticed_though_it_was_confirmed(store: RedisStor
     token = put(store, A)
     saved(other, sweep=[(A, token)])
 
-    assert store.save(0, Write({}, tracks=[(A, token, track(A, 2))])) == Conflict({A: None})
+    assert store.save(0, Write({}, tracks=[(A, token, record(A, 2))])) == Conflict({A: None})
 
 
 def test_what_this_store_removed_is_noticed(store: RedisStore) -> None:
@@ -123,7 +123,7 @@ def test_a_track_loaded_between_the_writes_of_others_is_compared(store: RedisSto
 def test_a_shard_that_lost_its_last_writes_confirms_nothing(store: RedisStore, namespace: str, client: Any) -> None:
     first = put(store, A)
     kept = {name: client.get(f"{namespace}:{{0}}:{name}") for name in (f"t:{A}", "by")}
-    second = saved(store, (A, first, track(A, 2))).tokens[A]
+    second = saved(store, (A, first, record(A, 2))).tokens[A]
     client.mset({f"{namespace}:{{0}}:{name}": value for name, value in kept.items()})
 
     assert conflicting(store, A, second) == {A}
@@ -146,7 +146,7 @@ def test_a_token_of_ours_that_is_not_the_last_is_noticed(store: RedisStore) -> N
 
 def test_a_refused_write_confirms_nothing(store: RedisStore, other: RedisStore) -> None:
     mine, theirs = put(store, A), put(other, B)
-    assert isinstance(store.save(0, Write({}, tracks=[(A, mine, track(A, 2)), (B, None, track(B))])), Conflict)
+    assert isinstance(store.save(0, Write({}, tracks=[(A, mine, record(A, 2)), (B, None, record(B))])), Conflict)
     put(other, A, 3)
 
     assert conflicting(store, A, mine) == {A}
@@ -158,19 +158,19 @@ def test_a_new_life_confirms_nothing(store: RedisStore, client: Any) -> None:
     store.positions()
     before = compared(client)
 
-    saved(store, (A, token, track(A, 2)))
+    saved(store, (A, token, record(A, 2)))
 
     assert compared(client) == before + 1
 
 
 def test_of_many_tracks_exactly_those_that_others_wrote_conflict(store: RedisStore, other: RedisStore) -> None:
     keys = [named_track(str(number)) for number in range(5_000)]
-    tokens = saved(store, *[(key, None, track(key)) for key in keys]).tokens
+    tokens = saved(store, *[(key, None, record(key)) for key in keys]).tokens
     theirs = set(keys[::7])
-    saved(other, *[(key, tokens[key], track(key, 2)) for key in theirs])
+    saved(other, *[(key, tokens[key], record(key, 2)) for key in theirs])
 
     answer = store.save(
-        0, Write({}, tracks=[(key, tokens[key], track(key, 3) if i % 2 else None) for i, key in enumerate(keys)])
+        0, Write({}, tracks=[(key, tokens[key], record(key, 3) if i % 2 else None) for i, key in enumerate(keys)])
     )
 
     assert isinstance(answer, Conflict)

@@ -12,8 +12,8 @@ from projector.adapters.redis import RedisStore, open_store
 from projector.adapters.redis_check import check_server
 from projector.errors import Doubt, ProjectorError, Unavailable, WrongInput
 from projector.ports import Overtaken, Position, Saved, Write
-from tests.adapters.store_calls import NOW, A, applied_of, put, saved, track
-from tests.adapters.store_contract import OwnershipContract, StoreContract
+from tests.adapters.store_calls import NOW, A, applied_of, put, record, saved
+from tests.adapters.store_contract import StoreContract
 from tests.services.process import free_port, wait_for
 from tests.services.redis_groups import RedisSentinel
 from tests.services.run import new_home, running
@@ -43,7 +43,7 @@ def watched(services_home: Path) -> Iterator[RedisSentinel]:
         yield watched
 
 
-class TestSentinel(StoreContract, OwnershipContract):
+class TestSentinel(StoreContract):
     @pytest.fixture
     def store(self, calm: RedisSentinel, unique_name: Callable[[str], str]) -> Iterator[RedisStore]:
         with closing(open_store(calm.store_url, unique_name("store"), identity=IDENTITY)) as store:
@@ -149,9 +149,9 @@ def test_a_new_master_is_a_doubt_until_a_new_life_begins(store: RedisStore, watc
     fail_over(watched)
 
     with pytest.raises(Doubt):
-        store.save(0, Write({0: 1}, tracks=[(A, token, track(A, 2))]))
+        store.save(0, Write({0: 1}, tracks=[(A, token, record(A, 2))]))
     assert positions(store) == [{0: Position(1, NOW)}]
-    saved(store, (A, token, track(A, 2)), expected={0: 1})
+    saved(store, (A, token, record(A, 2)), expected={0: 1})
     assert applied_of(store, A) == 2
 
 
@@ -191,6 +191,6 @@ def test_a_master_that_became_a_replica_takes_nothing_and_is_not_read(new_redis:
             client.replicaof("127.0.0.1", str(other.port))
 
         with pytest.raises(Doubt, match="has given what is written to another server"):
-            store.save(0, Write({}, tracks=[(A, token, track(A, 2))]))
+            store.save(0, Write({}, tracks=[(A, token, record(A, 2))]))
         with pytest.raises(Unavailable, match="it is a replica of"):
             store.positions()

@@ -11,7 +11,7 @@ from projector.adapters.redis import RedisStore, open_store
 from projector.adapters.redis_check import check_server
 from projector.errors import Unavailable, WrongInput
 from projector.ports import Position, Write
-from tests.adapters.store_calls import NOW, A, applied_of, put, saved, track
+from tests.adapters.store_calls import NOW, A, applied_of, put, record, saved
 from tests.adapters.test_redis_sentinel import IDENTITY, IMPATIENT, SILENCE_MS, fail_over, positions, replica_has
 from tests.services.certificate import Certificate
 from tests.services.process import wait_for
@@ -58,7 +58,7 @@ def test_a_master_that_sentinels_name_is_found_and_so_is_the_next_over_tls(
     fail_over(watched)
 
     assert positions(store) == [{0: Position(1, NOW)}]
-    saved(store, (A, token, track(A, 2)), expected={0: 1})
+    saved(store, (A, token, record(A, 2)), expected={0: 1})
     assert applied_of(store, A) == 2
 
 

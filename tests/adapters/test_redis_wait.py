@@ -12,7 +12,7 @@ from projector.adapters.redis import RedisStore, open_store
 from projector.adapters.redis_writer import Wait
 from projector.errors import Unavailable
 from projector.ports import Position, Saved, Write
-from tests.adapters.store_calls import NOW, A, applied_of, put, track
+from tests.adapters.store_calls import NOW, A, applied_of, put, record
 from tests.services.redis_groups import RedisCluster, RedisSentinel
 from tests.services.run import new_home, running
 
@@ -87,7 +87,7 @@ def test_a_write_that_too_few_have_ends_the_life_and_is_made_by_the_next(
     pair: RedisSentinel, open_with: Callable[..., RedisStore]
 ) -> None:
     store = open_with(pair.store_url, 1, SHORT_MS)
-    write = Write({0: None}, {0: Position(1, NOW)}, [(A, None, track(A))])
+    write = Write({0: None}, {0: Position(1, NOW)}, [(A, None, record(A))])
     pair.replica.process.pause()
     try:
         with pytest.raises(Unavailable, match=r"^0 replicas .* within 50 ms, redis_wait_replicas asks for 1: nothing"):
@@ -124,7 +124,7 @@ def test_a_wait_longer_than_the_patience_with_a_server_is_waited_out(
         closing(open_store(pair.store_url, unique_name("ns"), identity=IDENTITY, options=options, wait=wait)) as store,
         pytest.raises(Unavailable, match=r"^1 replicas"),
     ):
-        store.save(0, Write({}, tracks=[(A, None, track(A))]))
+        store.save(0, Write({}, tracks=[(A, None, record(A))]))
 
 
 def test_on_a_cluster_each_node_that_is_written_to_is_waited_for(

@@ -13,8 +13,8 @@ from projector.adapters.embedded import EmbeddedStore
 from projector.adapters.redis import RedisStore
 from projector.ports import NO_CLOCK, Conflict, Position, Saved, Store, Stored, Token, Write
 from projector.route import TrackKey, named_track
-from projector.session import new_session
 from projector.track import Due, Track
+from tests.adapters.store_calls import record
 
 if TYPE_CHECKING:
     import pytest
@@ -77,7 +77,11 @@ class StoresAgree(RuleBasedStateMachine):
             write = Write(
                 expected,
                 rest["positions"],
-                [(key, self._token(name, key, age), _track(key, n)) for key, (age, n) in tracks.items() if key in mine],
+                [
+                    (key, self._token(name, key, age), _record(key, n))
+                    for key, (age, n) in tracks.items()
+                    if key in mine
+                ],
                 due=[(key, *moved) for key, moved in rest["due"].items() if key in mine],
                 notes=[note for note in rest["notes"] if note[1] in mine],
                 clear_notes=[(p, k, self._known(name, k, age)) for p, k, age in rest["clear_notes"] if k in mine],
@@ -137,8 +141,8 @@ class StoresAgree(RuleBasedStateMachine):
         return self._token(name, key, age) or Token(b"unknown")
 
 
-def _track(key: TrackKey, applied: int | None) -> Track | None:
-    return None if applied is None else Track({0: applied}, 0, [new_session(key[2:])])
+def _record(key: TrackKey, applied: int | None) -> bytes | None:
+    return None if applied is None else record(key, applied)
 
 
 def _bare(tracks: dict[TrackKey, Stored | None]) -> dict[TrackKey, Track | None]:

@@ -38,14 +38,14 @@ STEPS = {
     "projector.adapters.redis:RedisStore.claim_short_ids": "draft: claim short ids",
     "projector.saving:Saving.save": "save: the rest",
     "projector.adapters.redis:RedisStore.save": "save: request and script",
-    "projector.adapters.redis_records:encode_track": "save: encode tracks",
+    "projector.cache:encode_track": "draft: encode tracks",
     "projector.adapters.redis_records:Records.pack": "save: compress tracks",
     "projector.turn:Turn.run": "turn: the rest",
     "projector.telling:revision_of": "turn: revisions",
     "projector.adapters.redis:RedisStore.release_short_ids": "turn: release short ids",
     "projector.adapters.kafka.publisher:KafkaPublisher.publish": "publish: the rest",
     "projector.adapters.kafka.writing:packed": "publish: pack records",
-    "projector.adapters.kafka.packing:snapshot_of": "publish: encode snapshots",
+    "projector.drafting:told_of": "draft: write snapshots",
     "kafka:KafkaProducer.send": "publish: send",
     "kafka:KafkaProducer.flush": "publish: flush",
     "kafka:KafkaProducer.send_offsets_to_transaction": "publish: offsets",
@@ -79,7 +79,7 @@ def _work(pipeline: Pipeline, events: int) -> Numbers:
     """As a worker process does it; from when it reads until all is committed."""
     config, rules, settings = pipeline.config, pipeline.config.rules(), kafka_settings(pipeline.config)
     source = KafkaSource(settings)
-    publisher = KafkaPublisher(settings, rules, transactional_id=config.group_id, commit=source.commit)
+    publisher = KafkaPublisher(settings, transactional_id=config.group_id, commit=source.commit)
     tracks = store(config, check(config))
     worker = Worker(
         Wiring(

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
+from projector.dates import parse_time
 from projector.errors import Doubt, Fenced
 from projector.ports import NO_CLOCK, Batch, Change, Committed, Offset, Partition, Refused, Span
 from projector.rules import Rules
-from projector.session import Session, ended_at, last_activity, type_of
+from projector.session import Session
 from projector.snapshot import snapshot_of
 from tests.simulation.broker import Broker, Published, PublishedReject, State, Transaction
 from tests.simulation.wire import Trouble, Wire
@@ -183,7 +184,7 @@ class SimPublisher:
     def _send(self, transaction: Transaction, changes: Sequence[Change], rejects: Sequence[Refused]) -> None:
         broker = self._broker
         clock = max((broker.end_clocks[one] for one in self._source.at), default=NO_CLOCK)
-        published = [_published(transaction, change, clock, self._rules) for change in changes]
+        published = [self._published(transaction, change, clock) for change in changes]
         broker.output += published
         for one in published:
             self._wire.note(f"publishes {one.session_id} {one.revision} ended {one.is_ended} {one.value!r}")
@@ -194,25 +195,38 @@ class SimPublisher:
     def close(self) -> None:
         pass
 
+    def _published(self, transaction: Transaction, change: Change, end_clock: int) -> Published:
+        if change.told is None:
+            return Published(transaction, change.session_id, change.revision, None, None, False, False)
+        shown = msgspec.json.decode(change.told.text)
+        ended, away = _ms(shown.get("endedDate")), _ms(shown.get("awayDate"))
+        timeout = self._rules.timeout_of(shown["type"])
+        is_by_time = away is not None and timeout is not None and ended == away - self._rules.away_after + timeout
+        return Published(
+            transaction,
+            change.session_id,
+            change.revision,
+            _content(shown),
+            shown.get("shortId"),
+            is_too_early=is_by_time and ended is not None and end_clock <= ended and not self._is_told_to_end(ended),
+            is_ended=ended is not None,
+        )
 
-def _published(transaction: Transaction, change: Change, end_clock: int, rules: Rules) -> Published:
-    session = change.session
-    if session is None:
-        return Published(transaction, change.session_id, change.revision, None, None, False, False)
-    timeout = rules.timeout_of(type_of(session))
-    is_too_early = session.expired and timeout is not None and end_clock <= last_activity(session) + timeout
-    ended = ended_at(session, rules) is not None
-    return Published(
-        transaction,
-        session.id,
-        change.revision,
-        content_of(session, rules),
-        session.short_id,
-        is_too_early=is_too_early,
-        is_ended=ended,
-    )
+    def _is_told_to_end(self, ms: int) -> bool:
+        """Whether a `SessionEnded` of this moment is in the log: then no clock has to have reached it."""
+        told = (record.value for records in self._broker.log for record in records)
+        ends = (msgspec.json.decode(value) for value in told if value is not None and b'"SessionEnded"' in value)
+        return any(parse_time(one["createdDate"]) == ms for one in ends)
+
+
+def _ms(text: str | None) -> int | None:
+    return None if text is None else parse_time(text)
 
 
 def content_of(session: Session, rules: Rules) -> bytes:
-    """The snapshot, short id apart."""
-    return snapshot_of(msgspec.structs.replace(session, short_id=None), rules)
+    """The snapshot, short id apart, as `_published` has it."""
+    return _content(msgspec.json.decode(snapshot_of(session, rules)))
+
+
+def _content(shown: dict[str, Any]) -> bytes:
+    return msgspec.json.encode({name: value for name, value in shown.items() if name != "shortId"})

@@ -13,7 +13,7 @@ from msgspec import Struct
 from projector.errors import Doubt
 from projector.ports import Conflict, Offset, Overtaken, Partition, Position, Saved, Stored, Token, Write
 from projector.route import TrackKey
-from projector.track import Due, Track, decode_track, encode_track
+from projector.track import Due, Track, decode_track
 from tests.simulation.wire import Wire
 
 HISTORY_MAX = 12
@@ -141,9 +141,9 @@ class Nodes:
         self.tokens += 1
         token = Token(b"%012d" % self.tokens)
         tokens = {}
-        for key, _, track in write.tracks:
-            if track is not None:
-                at.tracks[key] = (token, encode_track(track))
+        for key, _, record in write.tracks:
+            if record is not None:
+                at.tracks[key] = (token, record)
                 tokens[key] = token
         return tokens
 
@@ -165,7 +165,7 @@ def _is_overtaken(at: Shard, write: Write, seen: Mapping[Partition, Position]) -
 
 def _stored(at: Shard, key: TrackKey) -> Stored | None:
     stored = at.tracks.get(key)
-    return None if stored is None else Stored(stored[0], decode_track(stored[1]))
+    return None if stored is None else Stored(stored[0], decode_track(stored[1]), stored[1])
 
 
 def _call(at: Shard, write: Write) -> None:

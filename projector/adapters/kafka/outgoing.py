@@ -6,8 +6,7 @@ from typing import Any
 
 from projector.ports import Change, Partition, Refused
 from projector.remembers import remembers
-from projector.rules import Rules
-from projector.snapshot import CE_SOURCE, CE_TYPE_TOMBSTONE, Header, headers_of, snapshot_of
+from projector.snapshot import CE_SOURCE, CE_TYPE_TOMBSTONE, Header, headers_of
 
 REJECT_BYTES_MAX = 64 * 1024
 """A rejected value is cut here (contract §2)."""
@@ -42,10 +41,10 @@ def murmur2(data: bytes) -> int:
 _MIX, _WORD = 0x5BD1E995, 0xFFFFFFFF
 
 
-def snapshot_record(change: Change, rules: Rules) -> tuple[bytes | None, list[Header]]:
+def snapshot_record(change: Change) -> tuple[bytes | None, list[Header]]:
     """Value and headers of what is published of a session: a tombstone has no value (contract §6)."""
-    if change.session is not None:
-        return snapshot_of(change.session, rules), headers_of(change.session, change.revision, rules)
+    if change.told is not None:
+        return change.told.text, headers_of(change.session_id, change.revision, change.told)
     headers = [
         ("projector.revision", b"%d" % change.revision),
         ("ce_id", f"{change.session_id}/{change.revision}".encode()),

@@ -12,19 +12,17 @@ from msgspec import Struct
 
 from projector.adapters.kafka.outgoing import snapshot_record
 from projector.ports import Change
-from projector.rules import Rules
-from projector.snapshot import Header, headers_around, told_of
+from projector.snapshot import Header, headers_around
 
 Payload = tuple[bytes, int]
 """Records one behind the other, and how many."""
 
 
-def packed(change: Change, key: bytes, rules: Rules) -> bytes:
+def packed(change: Change, key: bytes) -> bytes:
     """The record from its key on: key, value and headers, each with its size."""
-    session = change.session
-    if session is None:
-        return packed_record(key, *snapshot_record(change, rules))
-    text, told = told_of(session, rules)
+    if change.told is None:
+        return packed_record(key, *snapshot_record(change))
+    text, told = change.told
     revision = b"%d" % change.revision
     key_length, length, digits = len(key), len(text), len(revision)
     # fmt: off

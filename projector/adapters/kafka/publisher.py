@@ -23,7 +23,6 @@ from projector.adapters.kafka.trouble import TOO_LARGE, asking, effects, made
 from projector.adapters.kafka.writing import Writer, compress_of, writer_of
 from projector.errors import Doubt, Unavailable
 from projector.ports import Change, Committed, Partition, Refused
-from projector.rules import Rules
 
 Commit = Callable[[Mapping[Partition, Committed], Any], None]
 
@@ -40,14 +39,13 @@ class KafkaPublisher:
     def __init__(
         self,
         settings: KafkaSettings,
-        rules: Rules,
         *,
         transactional_id: str,
         commit: Commit | None = None,
         hide_rejects: bool = False,
         told: Callable[[Cut], None] = lambda _: None,
     ) -> None:
-        self._settings, self._rules = settings, rules
+        self._settings = settings
         self._limits = Limits(settings, told)
         self._transactional_id = transactional_id
         self._commit = commit
@@ -86,7 +84,7 @@ class KafkaPublisher:
         except BaseException:
             _throw_away(producer)
             raise
-        self._writer = writer_of(producer, self._settings.output_topic, partition_of, self._rules, self._limits)
+        self._writer = writer_of(producer, self._settings.output_topic, partition_of, self._limits)
         self._producer, self._used, self._failed_on = producer, False, set()
 
     def publish(

@@ -24,7 +24,6 @@ from projector.adapters.kafka.fitting import Limits
 from projector.adapters.kafka.outgoing import snapshot_record
 from projector.adapters.kafka.packing import Codec, Payload, Producer, packed, packed_record, payloads, sealed
 from projector.ports import Change, Partition
-from projector.rules import Rules
 
 TESTED = ("3.0.12",)
 
@@ -44,28 +43,26 @@ class Writer(Protocol):
         """
 
 
-def writer_of(producer: KafkaProducer, topic: str, partition_of: PartitionOf, rules: Rules, limits: Limits) -> Writer:
+def writer_of(producer: KafkaProducer, topic: str, partition_of: PartitionOf, limits: Limits) -> Writer:
     """The fast way where the client's version is a tested one and the broker takes the format."""
     if __version__ not in TESTED or producer._accumulator.config["message_version"] != 2:  # noqa: SLF001
-        return RecordWriter(producer, topic, partition_of, rules, limits)
-    return BatchWriter(producer, topic, partition_of, rules, limits)
+        return RecordWriter(producer, topic, partition_of, limits)
+    return BatchWriter(producer, topic, partition_of, limits)
 
 
 class RecordWriter:
     """The stock way: one `send` a change."""
 
-    def __init__(
-        self, producer: KafkaProducer, topic: str, partition_of: PartitionOf, rules: Rules, limits: Limits
-    ) -> None:
-        self._producer, self._topic, self._partition_of, self._rules = producer, topic, partition_of, rules
+    def __init__(self, producer: KafkaProducer, topic: str, partition_of: PartitionOf, limits: Limits) -> None:
+        self._producer, self._topic, self._partition_of = producer, topic, partition_of
         self._limits, self._compress = limits, compress_of(producer)
 
     def write(self, changes: Sequence[Change]) -> list[Any]:
-        send, topic, rules, partition_of = self._producer.send, self._topic, self._rules, self._partition_of
+        send, topic, partition_of = self._producer.send, self._topic, self._partition_of
         sent = []
         for change in changes:
             key = change.session_id.encode()
-            fitted = self._limits.fit_snapshot(key, *snapshot_record(change, rules), self._compress)
+            fitted = self._limits.fit_snapshot(key, *snapshot_record(change), self._compress)
             if fitted is not None:
                 value, headers = fitted
                 partition = partition_of(change.session_id)
@@ -76,10 +73,8 @@ class RecordWriter:
 class BatchWriter:
     """Attaches whole batches to the client's accumulator, with its locks and in the order in which `send` does it."""
 
-    def __init__(
-        self, producer: KafkaProducer, topic: str, partition_of: PartitionOf, rules: Rules, limits: Limits
-    ) -> None:
-        self._topic, self._partition_of, self._rules, self._limits = topic, partition_of, rules, limits
+    def __init__(self, producer: KafkaProducer, topic: str, partition_of: PartitionOf, limits: Limits) -> None:
+        self._topic, self._partition_of, self._limits = topic, partition_of, limits
         self._accumulator: Any = producer._accumulator  # noqa: SLF001
         self._sender: Any = producer._sender  # noqa: SLF001
         self._transactions: Any = producer._transaction_manager  # noqa: SLF001
@@ -106,15 +101,15 @@ class BatchWriter:
         ]
 
     def _records(self, changes: Sequence[Change]) -> Iterator[bytes]:
-        rules, limits = self._rules, self._limits
+        limits = self._limits
         bytes_max = limits.snapshot_bytes_max - FITTED_BYTES
         for change in changes:
             key = change.session_id.encode()
-            record = packed(change, key, rules)
+            record = packed(change, key)
             if len(record) <= bytes_max:
                 yield record
                 continue
-            fitted = limits.fit_snapshot(key, *snapshot_record(change, rules), self._codec.compress)
+            fitted = limits.fit_snapshot(key, *snapshot_record(change), self._codec.compress)
             if fitted is not None:
                 yield packed_record(key, *fitted)
 

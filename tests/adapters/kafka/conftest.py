@@ -50,13 +50,12 @@ def new_source(settings: KafkaSettings) -> Iterator[Callable[..., KafkaSource]]:
 def new_publisher(settings: KafkaSettings) -> Iterator[Callable[..., KafkaPublisher]]:
     """Makes publishers, of other settings where they are given; all with the same transactional id."""
     from projector.adapters.kafka import KafkaPublisher
-    from projector.rules import Rules
 
     publishers: list[KafkaPublisher] = []
 
     def new(of: KafkaSettings = settings, **options: Any) -> KafkaPublisher:
         options.setdefault("transactional_id", of.group_id)
-        publishers.append(KafkaPublisher(of, Rules(), **options))
+        publishers.append(KafkaPublisher(of, **options))
         return publishers[-1]
 
     yield new

@@ -13,8 +13,7 @@ from kafka.record.util import encode_varint
 from projector.adapters.kafka.outgoing import snapshot_record
 from projector.adapters.kafka.packing import Codec, Producer, _varint, packed, payloads, sealed
 from projector.ports import Change
-from projector.rules import Rules
-from tests.adapters.kafka.test_publisher import a_session
+from tests.adapters.kafka.test_publisher import a_change
 
 NONE = Codec()
 LARGE = 1 << 24
@@ -25,14 +24,14 @@ def changes() -> list[Change]:
     sizes = (0, 1, 40, 63, 64, 5000, 7500, 7700, 8192, 70_000, 1_000_000)
     texts = [{"attributes": {"a": {"dataType": "STRING", "value": "é" + "x" * size}}} for size in sizes]
     ids = ["s", "séance", "k" * 59, "k" * 60, "k" * 61, "k" * 62, "k" * 63, "k" * 64, "k" * 9000]
-    found = [Change(session_id, 3, a_session(session_id)) for session_id in ids]
-    found += [Change("s", 10**i, a_session("s", **text)) for i, text in enumerate(texts)]
+    found = [a_change(session_id, 3) for session_id in ids]
+    found += [a_change("s", 10**i, **text) for i, text in enumerate(texts)]
     found += [Change(session_id, 2**40, None, merged_into="kept" * 40) for session_id in ids]
     return [*found, Change("gone", 1, None)]
 
 
 def stock(change: Change) -> tuple[Any, ...]:
-    return change.session_id.encode(), *snapshot_record(change, Rules())
+    return change.session_id.encode(), *snapshot_record(change)
 
 
 def batch_of(data: bytes | bytearray) -> Any:
@@ -47,7 +46,7 @@ def batch_of(data: bytes | bytearray) -> Any:
 
 def test_a_packed_change_is_what_the_stock_producer_would_send_of_it() -> None:
     made = changes()
-    records = [packed(change, change.session_id.encode(), Rules()) for change in made]
+    records = [packed(change, change.session_id.encode()) for change in made]
     (payload,) = payloads(records, LARGE)
 
     read = list(batch_of(sealed(payload, 1234, NONE, Producer())))
@@ -58,7 +57,7 @@ def test_a_packed_change_is_what_the_stock_producer_would_send_of_it() -> None:
 
 
 def test_a_batch_may_have_more_records_than_sizes_are_prepared_for() -> None:
-    record = packed(Change("gone", 1, None), b"gone", Rules())
+    record = packed(Change("gone", 1, None), b"gone")
     ((data, count),) = payloads([record] * 20_000, LARGE)
 
     offsets = [one.offset for one in batch_of(sealed((data, count), 0, NONE, Producer()))]
@@ -67,7 +66,7 @@ def test_a_batch_may_have_more_records_than_sizes_are_prepared_for() -> None:
 
 
 def test_a_batch_says_who_it_is_from_and_when_it_was_made() -> None:
-    payload = (next(payloads([packed(Change("gone", 1, None), b"gone", Rules())] * 3, LARGE))[0], 3)
+    payload = (next(payloads([packed(Change("gone", 1, None), b"gone")] * 3, LARGE))[0], 3)
     now = int(time.time() * 1000)
 
     batch = batch_of(sealed(payload, now, NONE, Producer(2**40, 7, 2**31 - 1, transactional=True)))

@@ -17,7 +17,7 @@ from projector.evolve import evolve
 from projector.ports import Change, Committed, Refused
 from projector.rules import Rules
 from projector.session import Session, new_session
-from projector.snapshot import headers_of, snapshot_of
+from projector.snapshot import headers_of, told_of
 from tests.adapters.kafka.polling import begun, published, read_to_end
 from tests.services.topics import Topics
 
@@ -44,8 +44,8 @@ def a_session(session_id: str, **payload: Any) -> Session:
     return session
 
 
-def a_change(session_id: str, revision: int = 2) -> Change:
-    return Change(session_id, revision, a_session(session_id))
+def a_change(session_id: str, revision: int = 2, **payload: Any) -> Change:
+    return Change(session_id, revision, told_of(a_session(session_id, **payload), Rules()))
 
 
 def a_refusal(value: bytes | None, *, key: bytes | None = b"k", raw_headers: bytes = b"\0") -> Refused:
@@ -66,10 +66,10 @@ def test_snapshots_rejects_and_positions_are_published_together(
     publisher.publish([change], [a_refusal(b"{")], {0: Committed(7, "mark")}, membership(source))
 
     (snapshot,) = published(kafka, settings.output_topic)
-    assert change.session is not None
+    assert change.told is not None
     assert snapshot.key == b"s1"
-    assert snapshot.value == snapshot_of(change.session, Rules())
-    assert snapshot.headers == headers_of(change.session, 2, Rules())
+    assert snapshot.value == change.told.text
+    assert snapshot.headers == headers_of("s1", 2, change.told)
     assert len(published(kafka, settings.rejects_topic)) == 1
     assert source.committed([0, 1]) == {0: Committed(7, "mark")}
 
@@ -283,7 +283,7 @@ def test_a_snapshot_larger_than_its_topic_takes_is_published_without_its_largest
         msgspec.structs.replace(settings, output_topic=narrow, extra={"compression_type": "gzip"})
     )
     numbers = ",".join(str(i * 7919) for i in range(2000))
-    large = Change("s", 2, a_session("s", attributes={"n": {"dataType": "STRING", "value": numbers}}))
+    large = a_change("s", attributes={"n": {"dataType": "STRING", "value": numbers}})
 
     with pytest.raises(Doubt, match="larger than its topic takes"):
         publisher.publish([large], [], {}, None)
@@ -306,7 +306,7 @@ def test_a_snapshot_of_which_not_even_the_least_fits_is_told_and_stops_nothing_e
     publisher = new_publisher(msgspec.structs.replace(settings, extra={"max_request_size": 9000}), told=cuts.append)
     long = "s" * 4000
 
-    publisher.publish([Change(long, 2, a_session(long)), Change("s", 2, a_session("s"))], [], {}, None)
+    publisher.publish([a_change(long), a_change("s")], [], {}, None)
 
     (record,) = published(kafka, settings.output_topic)
     assert record.key == b"s"

@@ -21,7 +21,7 @@ from projector.adapters.kafka.writing import TESTED, BatchWriter, PackedRecords,
 from projector.errors import Doubt
 from projector.ports import Change
 from tests.adapters.kafka.polling import published
-from tests.adapters.kafka.test_publisher import a_session
+from tests.adapters.kafka.test_publisher import a_change
 from tests.end_to_end import kcat
 from tests.services.topics import Topics
 
@@ -50,7 +50,7 @@ def changes(count: int, *, noise: int = 0, first: int = 0) -> list[Change]:
         session_id = f"sessiön-{i % max(1, count * 3 // 4)}"
         text = {"dataType": "STRING", "value": f"{dice.randbytes(noise // 2).hex()}{i}"}
         gone = i % 10 == 9
-        made.append(Change(session_id, i, None if gone else a_session(session_id, attributes={"n": text})))
+        made.append(Change(session_id, i, None) if gone else a_change(session_id, i, attributes={"n": text}))
     return made
 
 
