@@ -54,7 +54,7 @@ def consumer_options(settings: KafkaSettings) -> dict[str, Any]:
     """For a reader without a group; `group_options` adds the membership."""
     tuned = {
         "max_poll_records": 4000,  # Each poll has three hand-overs between threads, 70 µs each.
-        "fetch_min_bytes": 64 * KIB,
+        "fetch_min_bytes": 1,
         # A broker that does not answer, or a connection that leads nowhere, is noticed so late.
         "request_timeout_ms": 10_000,
         "fetch_max_wait_ms": 50,  # How long a lone record waits for company.

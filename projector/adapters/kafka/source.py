@@ -28,6 +28,8 @@ from projector.ports import Batch, Committed, Offset, Partition, Span
 
 log = structlog.get_logger()
 
+COMPANY_MS = 10
+"""How long records wait for others that are on their way."""
 POLL_MS = 100
 """So long a poll waits for records: deadlines and signals are seen at least this often."""
 
@@ -82,7 +84,7 @@ class KafkaSource:
         try:
             with reading(self.topic):
                 is_new = self._is_joining() or self._membership.changes != self._generation
-                polled = {} if is_new else self._consumer.poll(timeout_ms=POLL_MS, max_records=self._records_now())
+                polled = {} if is_new else self._polled(self._records_now())
             self._require_topic()
             if self._membership.changes != self._generation:
                 self._generation = self._membership.changes
@@ -146,6 +148,19 @@ class KafkaSource:
         self._consumer._coordinator.is_dynamic_member = lambda: True  # type: ignore[method-assign]  # noqa: SLF001
         with suppress(KafkaError):
             self._consumer.close(autocommit=False, timeout_ms=5000)
+
+    def _polled(self, records_max: int) -> dict[TopicPartition, list[Any]]:
+        """What the client has, and what has come since.
+
+        It has what was there when it last asked, which it did when the turn before began: without asking again every
+        record would wait for a turn of others.
+        """
+        polled: dict[TopicPartition, list[Any]] = self._consumer.poll(timeout_ms=POLL_MS, max_records=records_max)
+        count = sum(map(len, polled.values()))
+        if 0 < count < records_max:
+            for place, records in self._consumer.poll(COMPANY_MS, max_records=records_max - count).items():
+                polled.setdefault(place, []).extend(records)
+        return polled
 
     def _batch(self, polled: Mapping[TopicPartition, list[Any]]) -> Batch:
         group = self._consumer.group_metadata()
