@@ -260,7 +260,7 @@ SETTINGS: tuple[Setting, ...] = (
             0,
             "Parts of the state, fixed at the first start; 0 = as recorded, else 1 on one Redis and 48 on a cluster.",
         ),
-        ("cache_tracks_max", _between(1, 10_000_000), 50_000, "Sessions that a worker keeps in memory at most."),
+        ("cache_tracks_max", _between(1, 10_000_000), 200_000, "Sessions that a worker keeps in memory at most."),
         (
             "cache_mb_max",
             _between(1, 1_000_000),

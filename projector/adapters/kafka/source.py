@@ -30,6 +30,8 @@ log = structlog.get_logger()
 
 COMPANY_MS = 10
 """How long records wait for others that are on their way."""
+LONE_MAX, LONE_BYTES_MAX = 1000, 1 << 20
+"""More records, or bytes of them, do not wait."""
 POLL_MS = 100
 """So long a poll waits for records: deadlines and signals are seen at least this often."""
 
@@ -153,11 +155,11 @@ class KafkaSource:
         """What the client has, and what has come since.
 
         It has what was there when it last asked, which it did when the turn before began: without asking again every
-        record would wait for a turn of others.
+        record would wait for a turn of others. Not where it has much: a batch is to be no larger than one fetch.
         """
         polled: dict[TopicPartition, list[Any]] = self._consumer.poll(timeout_ms=POLL_MS, max_records=records_max)
         count = sum(map(len, polled.values()))
-        if 0 < count < records_max:
+        if 0 < count < min(records_max, LONE_MAX) and _bytes_of(polled) < LONE_BYTES_MAX:
             for place, records in self._consumer.poll(COMPANY_MS, max_records=records_max - count).items():
                 polled.setdefault(place, []).extend(records)
         return polled
@@ -243,6 +245,10 @@ class KafkaSource:
 
 
 _value = attrgetter("value")
+
+
+def _bytes_of(polled: Mapping[TopicPartition, list[Any]]) -> int:
+    return sum(len(value) for value in map(_value, chain.from_iterable(polled.values())) if value is not None)
 
 
 class _Membership(ConsumerRebalanceListener):

@@ -60,6 +60,28 @@ def test_records_come_from_where_begin_at_says(kafka: Topics, settings: KafkaSet
     assert (other.offset, other.timestamp, other.key, list(other.headers)) == (0, 1234, b"k", [])
 
 
+def test_what_comes_while_records_wait_in_the_client_is_in_the_same_batch(
+    kafka: Topics, settings: KafkaSettings, new_source: NewSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka.send(settings.input_topic, [(None, b"waits")], partition=0)
+    source = new_source()
+    monkeypatch.setattr(module, "COMPANY_MS", 20_000)  # Returns as soon as there are records.
+    begun(source)
+    stock = source._consumer.poll
+
+    def poll(*args: object, **options: object) -> object:
+        found = stock(*args, **options)
+        if any(record.value == b"waits" for records in found.values() for record in records):
+            kafka.send(settings.input_topic, [(None, b"comes")], partition=0)
+        return found
+
+    monkeypatch.setattr(source._consumer, "poll", poll)
+
+    batches = poll_until(source, lambda batch: bool(batch.records))
+
+    assert [record.value for record in batches[-1].records] == [b"waits", b"comes"]
+
+
 def test_a_partition_that_was_not_begun_stays_silent(
     kafka: Topics, settings: KafkaSettings, new_source: NewSource
 ) -> None:
