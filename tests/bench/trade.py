@@ -19,11 +19,9 @@ if TYPE_CHECKING:
 
 WAYS: dict[str, dict[str, str]] = {
     "as it comes": {},
-    "fetch_max_wait_ms = 5": {"kafka_fetch_max_wait_ms": "5"},
-    "fetch_max_wait_ms = 500": {"kafka_fetch_max_wait_ms": "500"},
+    "fetch_min_bytes = 65536": {"kafka_fetch_min_bytes": "65536"},
     "max_poll_records = 500": {"kafka_max_poll_records": "500"},
     "max_poll_records = 16000": {"kafka_max_poll_records": "16000"},
-    "compression_type = zstd": {"kafka_compression_type": "zstd"},
     "delivery = at-least-once": {"delivery": "at-least-once"},
 }
 SHOWN = ("events_per_s", "cpu_us", "median_ms", "p99_ms")
