@@ -159,7 +159,7 @@ class KafkaSource:
         """
         polled: dict[TopicPartition, list[Any]] = self._consumer.poll(timeout_ms=POLL_MS, max_records=records_max)
         count = sum(map(len, polled.values()))
-        if 0 < count < min(records_max, LONE_MAX) and _bytes_of(polled) < LONE_BYTES_MAX:
+        if 0 < count < min(records_max, LONE_MAX) and _bytes_of(chain(*polled.values())) < LONE_BYTES_MAX:
             for place, records in self._consumer.poll(COMPANY_MS, max_records=records_max - count).items():
                 polled.setdefault(place, []).extend(records)
         return polled
@@ -191,10 +191,8 @@ class KafkaSource:
 
     def _note_size(self, records: list[Any]) -> None:
         if records:
-            size = sum(map(len, filter(None, map(_value, records))))
-            self._records_sized = min(
-                2 * max(len(records), FIRST_RECORDS_MAX), BATCH_BYTES_MAX * len(records) // (size + 1)
-            )
+            fitting = BATCH_BYTES_MAX * len(records) // (_bytes_of(records) + 1)
+            self._records_sized = min(2 * max(len(records), FIRST_RECORDS_MAX), fitting)
 
     def _require_topic(self) -> None:
         """The client reads on at the same offset where the topic is made anew under its name, whatever is there."""
@@ -247,8 +245,9 @@ class KafkaSource:
 _value = attrgetter("value")
 
 
-def _bytes_of(polled: Mapping[TopicPartition, list[Any]]) -> int:
-    return sum(len(value) for value in map(_value, chain.from_iterable(polled.values())) if value is not None)
+def _bytes_of(records: Iterable[Any]) -> int:
+    """Of their values."""
+    return sum(map(len, filter(None, map(_value, records))))
 
 
 class _Membership(ConsumerRebalanceListener):
