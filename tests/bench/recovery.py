@@ -1,6 +1,7 @@
 """Recovery: how long partitions stand still when a worker comes, goes or dies; a wiped Redis, built again from the log.
 
-A pause is the longest time in which a partition's committed offset does not move while events keep coming.
+A pause is the longest time in which a partition's committed offset does not move while events keep coming. After a kill
+it begins with the time that the group takes to notice, which is the session time-out; partitions are moved only then.
 """
 
 from __future__ import annotations
@@ -75,7 +76,10 @@ def _rebalances(world: World, options: Options) -> Numbers:
             # The supervisor alone would be outlived by its worker long enough for that to leave the group in order.
             os.killpg(second.pid, signal.SIGKILL)
             second.wait()
+            noticed_s = _noticed_s(world, pipeline)
             numbers["kill_pause_s"] = pauses.flows_again()
+            numbers["kill_noticed_s"] = noticed_s
+            numbers["kill_moved_s"] = numbers["kill_pause_s"] - noticed_s
     finally:
         first.stop()
         feed.end()
@@ -88,6 +92,13 @@ def _join(pipeline: Pipeline, pauses: _Pauses, numbers: Numbers) -> Process:
     process.wait_until(lambda: bool(reads(process.log.read_text())), timeout_s=60)
     numbers["join_pause_s"] = pauses.flows_again()
     return process
+
+
+def _noticed_s(world: World, pipeline: Pipeline) -> float:
+    """How long the group still counts in a member that was just killed: until its session has timed out."""
+    killed = time.monotonic()
+    assert wait_for(lambda: world.members(pipeline.config.group_id) == 1, timeout_s=60), "nobody notices the kill"
+    return time.monotonic() - killed
 
 
 class _Feed:

@@ -169,6 +169,10 @@ class World:
             return {}
         return {partition.partition: at.offset for partition, at in offsets.items() if at.offset >= 0}
 
+    def members(self, group: str) -> int:
+        """How many the group counts in."""
+        return len(self._admin.describe_groups([group])[group]["members"])
+
     def redis_cpu_s(self) -> float:
         """With its threads, and the children that rewrite its file; by its own account, finer than the system's."""
         return float(sum(value for name, value in self.redis.info("cpu").items() if "main_thread" not in name))
