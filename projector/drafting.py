@@ -7,7 +7,7 @@ Nearly all tracks of a turn are usual: one session that goes on, named by its ev
 is done in one go; the others are only folded, and settled once facts have gone from track to track.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from itertools import chain
 
 from projector import slots
@@ -18,7 +18,7 @@ from projector.draft import Draft
 from projector.life import Life
 from projector.ports import NO_CLOCK, Batch, Change, Conflict, Partition, Store
 from projector.reading import Reading
-from projector.route import TrackKey, is_visitor, named_track
+from projector.route import TrackKey, is_visitor, named_track, visitor_of
 from projector.rules import Rules
 from projector.session import is_published
 from projector.sessionize import are_too_many, forget_visits
@@ -27,6 +27,7 @@ from projector.snapshot import told_of
 from projector.taking import Taking
 from projector.track import SWEEP_SLACK, Due, Incoming, Track, fold, is_swept, next_due, positions_of, settle, visit_ids
 from projector.values import encode_json
+from projector.visitor import fold_going_on
 
 
 class Drafting:
@@ -42,6 +43,8 @@ class Drafting:
             encode_json(named): timeout for named in ("web", "app") if (timeout := rules.timeout_of(named)) is not None
         }
         """By session type as sessions keep it."""
+        self._sweep = rules.retention + SWEEP_SLACK if rules.retention else None
+        """Where a type has none."""
 
     def draft(self, batch: Batch, reading: Reading, now: int) -> Draft:
         """Load and fold what takes part; `now` is the wall clock (ms)."""
@@ -107,6 +110,7 @@ class Drafting:
     def _fold_all(self, draft: Draft, keys: Iterable[TrackKey], named: Work, visits: Work) -> None:
         """Fold records, of tracks and of visitors; `keys` take part whether they have some or not."""
         draft.unsettled = dict.fromkeys(keys)
+        visits = self._fold_visitors(draft, visits, named)
         peculiar = self._taking.take(draft, chain(visits, draft.unsettled))
         for key in draft.noted.keys() & draft.unsettled.keys():
             draft.touched[key].live = ()  # Who left a note may have revived it.
@@ -125,14 +129,45 @@ class Drafting:
         self._short_ids.claim(draft)
         self._short_ids.retire(draft)
 
+    def _fold_visitors(self, draft: Draft, visits: Work, named: Work) -> Work:
+        """Fold what visitors did whose one visit simply goes on, and settle it at once as below; gives the others."""
+        others = Work()
+        self._taking.load(visits)
+        for key, records in visits.items():
+            cached = self._life.cache[key]
+            track = cached.passing()
+            odd = None
+            if key not in draft.unsettled and not self._is_named(track, named, draft.unsettled):
+                odd = fold_going_on(track, visitor_of(key), records, self._rules, draft.cuts)
+            if odd is None:
+                others[key] = records
+                continue
+            cached.is_used = cached.is_changed = True
+            draft.touched[key], draft.records[key] = cached, records
+            if odd:
+                draft.odd[key] = odd
+            is_shown, call = len(odd) < len(records), self._goes_on_to(draft, cached, track)
+            if is_shown:
+                draft.shown.add(track.sessions[0].id)
+            if is_shown and call is not None:
+                self._goes_on(draft, cached, track, call)
+            else:
+                draft.unsettled[key] = None
+                cached.keep(track, held=True)
+        return others
+
+    def _is_named(self, track: Track, *keys: Container[TrackKey]) -> bool:
+        """Whether the id of one of its visits is among these keys: what is said there comes in between."""
+        ids = [named_track(session.id) for session in track.sessions]
+        return any(one in some for some in keys if some for one in ids)
+
     def _fold_named(self, draft: Draft, named: Work) -> list[TrackKey]:
         """Fold what events name; of a usual track, settle at once what follows from it: here it is at hand.
 
         Gives the keys that lead to visits: their records are not folded.
         """
         rules, committed, cuts, unsettled = self._rules, self._life.committed, draft.cuts, draft.unsettled
-        cache, touched, clocks, behind = self._life.cache, draft.touched, draft.end_clocks, self._life.behind
-        timeouts, sweep = self._timeouts, rules.retention + SWEEP_SLACK if rules.retention else None
+        cache, touched = self._life.cache, draft.touched
         led, missing = list[TrackKey](), Work()
         for key, records in named.items():
             cached = cache.get(key)
@@ -148,26 +183,35 @@ class Drafting:
                 draft.enter(cached, records, odd)
             else:
                 cached.is_changed = True
-            session = track.sessions[0] if track.sessions else None
-            home = track.home
-            if (
-                (session is None or session.last is None or not session.events)
-                or (session.expired or session.talks or session.ends or session.split_at is not None)
-                or (home is None or home not in clocks or (behind and cached.shard in behind))
-                or (unsettled and key in unsettled)
-                or (wait := timeouts.get(session.values[slots.TYPE], sweep)) is None
-                or session.last + wait < clocks[home]
-            ):
+            call = self._goes_on_to(draft, cached, track)
+            if call is None or (unsettled and key in unsettled):
                 unsettled[key] = None
                 cached.keep(track, held=True)
                 continue
-            self._goes_on(draft, cached, track, session.last + wait, clocks[home])
+            self._goes_on(draft, cached, track, call)
         if missing:
             self._taking.load(missing)
             led += self._fold_named(draft, missing)
         return led
 
-    def _goes_on(self, draft: Draft, cached: Cached, track: Track, call: int, clock: int) -> None:
+    def _goes_on_to(self, draft: Draft, cached: Cached, track: Track) -> int | None:
+        """When the store is to call for a usual track, ms: one session that goes on at the end clock of its home here.
+
+        None: it is not usual.
+        """
+        session, home, clocks = track.sessions[0] if track.sessions else None, track.home, draft.end_clocks
+        if (
+            (session is None or session.last is None or not session.events)
+            or (session.expired or session.talks or session.ends or session.split_at is not None)
+            or (home is None or home not in clocks or (self._life.behind and cached.shard in self._life.behind))
+        ):
+            return None
+        wait = self._timeouts.get(session.values[slots.TYPE], self._sweep)
+        if wait is None or session.last + wait < clocks[home]:
+            return None
+        return session.last + wait
+
+    def _goes_on(self, draft: Draft, cached: Cached, track: Track, call: int) -> None:
         """What follows from a usual track whose session goes on at its end clock, and at `call` no longer.
 
         All that is to be written of it is made here, while its parts are in the processor's caches: between two visits
@@ -175,17 +219,19 @@ class Drafting:
         """
         before, session = cached.call, track.sessions[0]
         if cached.is_changed:
+            clock = draft.end_clocks.get(track.home, NO_CLOCK) if track.home is not None else NO_CLOCK
             if before is None or call < before or track.keeper != track.home or before < clock:
                 self._call(draft, cached, track, call)
             cached.call = call
-        if not cached.live:
+        if session.id not in cached.live:
             cached.live = (session.id,)
             draft.wanted.append((cached, session))
             cached.keep(track, held=True)  # Its short id is still to come.
             return
         cached.keep(track, held=False)
         if self._publishes:
-            revision = 2 * positions_of(track.applied, session.linked)
+            own = track.applied if track.visits is None else session.positions
+            revision = 2 * positions_of(own, session.linked)
             cached.change = Change(session.id, revision, told_of(session, self._rules))
 
     # What follows from a track.

@@ -93,4 +93,10 @@ def _custom_session_id(session_type: str, external_id: str) -> str:
 
 def derived_id(names: Sequence[str | None]) -> str:
     """The id of a session that no event names: the same names give the same id, in every replay (contract §3)."""
-    return str(uuid5(NAMESPACE_URL, "projector/" + msgspec.json.encode(names).decode()))
+    return _id_of(msgspec.json.encode(names).decode())
+
+
+@remembers(16_384)
+def _id_of(names: str) -> str:
+    """Remembered: a custom session's id comes with every event of it, a visit's twice in the turn that opens it."""
+    return str(uuid5(NAMESPACE_URL, "projector/" + names))

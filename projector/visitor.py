@@ -1,7 +1,7 @@
 """The fold of a visitor's track: raw events into visits, and the events that name one of the visits by its id."""
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -65,6 +65,41 @@ def fold_visits(
     folder = _Folder(track, visitor, incoming, adopt, rules, cuts)
     forget_late(track, committed)
     return folder.run()
+
+
+def fold_going_on(
+    track: Track, visitor: Visitor, incoming: Sequence[Incoming], rules: Rules, cuts: Counter[str]
+) -> list[Account] | None:
+    """Fold records that no visit is opened, merged or split by; gives those that were duplicates.
+
+    None, and nothing is changed, where that is not plain, or one of them was folded before.
+    """
+    if len(track.sessions) != 1 or track.visits is None or track.visits.walls or track.visits.merged or track.late:
+        return None
+    visit, applied, reach = track.sessions[0], track.applied, reach_of(visitor, rules)
+    first, last = visit.created, visit.last
+    if first is None or last is None or visit.wall is not None:
+        return None
+    held_to = last + rules.retention if rules.retention else None
+    for record in incoming:
+        event = record.event
+        if (
+            not first - reach <= event.at <= last + reach
+            or record.offset < applied.get(record.partition, 0)
+            or (held_to is not None and record.clock > held_to)
+            or getattr(event.payload, "mkt_campaign", None) is not None
+        ):
+            return None
+    if track.home is None:
+        track.home = incoming[0].partition
+    odd = list[Account]()
+    for record in incoming:
+        applied[record.partition] = record.offset + 1
+        if evolve(visit, record.event, rules, cuts):
+            visit.positions[record.partition] = record.offset + 1
+        else:
+            odd.append((record, Outcome.DUPLICATE))
+    return odd
 
 
 class _Folder:
