@@ -83,6 +83,34 @@ def test_the_withdrawal_of_a_merged_visit_is_published_though_its_visitor_comes_
 
 
 @SIZES
+def test_events_that_name_a_visit_come_in_the_order_of_the_log_with_those_that_do_not(size: int) -> None:
+    group = told(size, visit("a", 0))
+    (session_id,) = group.sessions()
+    about = {"session": {"id": session_id, "type": "web"}}
+
+    group.tell(visit("x", 1 * MINUTE), web("n", 2 * MINUTE, about=about), visit("y", 3 * MINUTE))
+    group.settle()
+
+    assert group.sessions()[session_id]["eventCount"] == 4
+    assert group.ledger().folded == 4
+
+
+@SIZES
+def test_events_that_name_a_visit_that_was_merged_come_in_the_order_of_the_log_too(size: int) -> None:
+    group = told(size, visit("a", 0), visit("b", 50 * MINUTE))
+    left, right = sorted(group.sessions(), key=lambda one: group.sessions()[one]["createdDate"])
+    group.tell(visit("between", 25 * MINUTE))
+    group.settle()
+    about = {"session": {"id": right, "type": "web"}}
+
+    group.tell(visit("x", 51 * MINUTE), web("n", 52 * MINUTE, about=about), visit("y", 53 * MINUTE))
+    group.settle()
+
+    assert {one: shown["eventCount"] for one, shown in group.sessions().items()} == {left: 6}
+    assert group.ledger().folded == 6
+
+
+@SIZES
 def test_an_event_comes_to_no_visit_that_is_not_held(size: int) -> None:
     """It is not too late, and within the timeout of one that has just been forgotten."""
     group = told(size, visit("a", 0), visit("x", 7 * DAY + MINUTE, "d"), visit("b", 2 * MINUTE))

@@ -9,6 +9,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sysconfig
 import time
 from pathlib import Path
 from statistics import median
@@ -107,6 +108,7 @@ def where_and_when() -> dict[str, Any]:
         },
         "versions": {
             "python": platform.python_version(),
+            "python is optimised": "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""),
             "broker": machine.kafka_version(),
             "redis-server": _first_line("redis-server", "--version"),
             "commit": _first_line("git", "-C", str(machine.ROOT), "describe", "--always", "--dirty"),
