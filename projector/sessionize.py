@@ -36,11 +36,12 @@ class Placed(Struct):
     """Where one event went."""
 
     session: Session | None
-    """None: it is too late, no visit that is held is in reach."""
+    """None: it is too late, no visit that is held is in reach; or it is a duplicate."""
     touched: tuple[Session, ...] = ()
     """Every visit that it changed: split, ended, or grown by a merge."""
     withdrawn: tuple[Session, ...] = ()
     """Visits that were merged into `session`."""
+    is_duplicate: bool = False
 
 
 Adopt = Callable[[Session], None]
@@ -108,9 +109,12 @@ def place(
 ) -> Placed:
     """Fold an event that no visit knows into the visit that it belongs to; opens, merges and splits as it has to."""
     near = _near(sessions, visits, event.at, reach_of(visitor, rules))
+    splits = _splits(near, event, rules)
+    if (splits or not near) and _has_opened(sessions, visits, visit_id(visitor, event)):
+        return Placed(None, is_duplicate=True)
     if not near and is_late:
         return Placed(None)
-    if _splits(near, event, rules):
+    if splits:
         _build_wall(sessions, visits, event.at)
         near = _near(sessions, visits, event.at, reach_of(visitor, rules))
         near.append(_open(sessions, visits, visitor, event, adopt))
@@ -162,6 +166,12 @@ def _splits(near: list[Session], event: Event, rules: Rules) -> bool:
     return latest.values[slots.CAMPAIGN] != campaign
 
 
+def _has_opened(sessions: list[Session], visits: Visits, opened: str) -> bool:
+    """Whether the event has opened one of these visits before, though its own id is no longer remembered."""
+    leads_to = survivor(visits, opened)
+    return any(session.id == leads_to for session in sessions)
+
+
 def _build_wall(sessions: list[Session], visits: Visits, at: int) -> None:
     side = _side(visits, at)
     for session in sessions:
@@ -174,6 +184,7 @@ def _open(sessions: list[Session], visits: Visits, visitor: Visitor, event: Even
     session = new_session(visit_id(visitor, event))
     session.wall = _side(visits, event.at)
     session.least = event.at
+    visits.merged.pop(session.id, None)  # It led to a visit that is past; now it does not, for it might lead round.
     adopt(session)
     sessions.append(session)
     return session

@@ -169,6 +169,8 @@ class _Folder:
             rules=self.rules,
             cuts=self.cuts,
         )
+        if placed.is_duplicate:
+            return Outcome.DUPLICATE
         if placed.session is None:
             return too_late(track, record, self.rules)
         ids |= {session.id for session in held}  # One that opens may have the id of one that is past.

@@ -111,6 +111,22 @@ def test_events_that_name_a_visit_that_was_merged_come_in_the_order_of_the_log_t
 
 
 @SIZES
+@pytest.mark.parametrize("opener", ["a", "b"])
+def test_an_event_that_opened_a_visit_is_known_by_its_id_for_ever(size: int, opener: str) -> None:
+    group = Group(size=size, rules=Rules(event_ids_max=2))  # What comes later than two others is forgotten.
+    group.tell(visit("a", 100 * MINUTE), visit("b", 60 * MINUTE), visit("joins a to b", 80 * MINUTE))
+    group.tell(visit("c", 101 * MINUTE), visit("d", 102 * MINUTE))
+    group.settle()
+    (session_id,) = group.sessions()
+
+    group.tell(visit(opener, 20 * MINUTE), visit("joins what it would open", 45 * MINUTE))
+    group.settle()
+
+    assert {one: shown["eventCount"] for one, shown in group.sessions().items()} == {session_id: 6}
+    assert group.ledger().duplicates == 1
+
+
+@SIZES
 def test_an_event_comes_to_no_visit_that_is_not_held(size: int) -> None:
     """It is not too late, and within the timeout of one that has just been forgotten."""
     group = told(size, visit("a", 0), visit("x", 7 * DAY + MINUTE, "d"), visit("b", 2 * MINUTE))
