@@ -52,6 +52,8 @@ def spare(session: Session, before: int, place: int) -> None:
     attributes = session.attributes
     if before in session.set_by or before == place or len(attributes) > ATTRIBUTES_LOOKED_AT:
         return
+    if before >= len(session.stamps):  # Stamps were dropped since, this one among them or counted anew.
+        return
     for kept in attributes.values():
         if kept[0] == before:
             return

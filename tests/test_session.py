@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import permutations
+from random import Random
 from typing import Any
 
 import pytest
@@ -286,6 +287,18 @@ def test_each_field_has_its_own_latest_and_null_and_empty_objects_say_nothing() 
     assert session["device"] == {"type": "iPad"}
     assert session["geolocation"] == {"country": "AU"}
     assert (session["ipOrganization"], session["userAgentString"]) == ("A", "u")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_number_of_events_may_come_late(seed: int) -> None:
+    dice, events = Random(seed), list[Json]()
+    for number in range(300):
+        late = dice.randrange(3 * SECOND) if dice.random() < 0.6 else 0
+        page = {"page": {"url": f"https://shop.example/{number}"}} if dice.random() < 0.3 else {}
+        browser = {"browser": {"family": f"B{number}"}} if dice.random() < 0.2 else {}
+        events.append(web(f"e{number:03}", 5 * SECOND + number * SECOND - late, **page, **browser))
+
+    assert session_of(*events) == session_of(*sorted(events, key=lambda one: (one["createdDate"], one["id"])))
 
 
 def test_an_object_is_taken_whole_and_never_mixed() -> None:
