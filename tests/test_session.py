@@ -294,9 +294,9 @@ def test_any_number_of_events_may_come_late(seed: int) -> None:
     dice, events = Random(seed), list[Json]()
     for number in range(300):
         late = dice.randrange(3 * SECOND) if dice.random() < 0.6 else 0
-        page = {"page": {"url": f"https://shop.example/{number}"}} if dice.random() < 0.3 else {}
-        browser = {"browser": {"family": f"B{number}"}} if dice.random() < 0.2 else {}
-        events.append(web(f"e{number:03}", 5 * SECOND + number * SECOND - late, **page, **browser))
+        said: Json = {"page": {"url": f"https://shop.example/{number}"}} if dice.random() < 0.3 else {}
+        said |= {"browser": {"family": f"B{number}"}} if dice.random() < 0.2 else {}
+        events.append(web(f"e{number:03}", 5 * SECOND + number * SECOND - late, **said))
 
     assert session_of(*events) == session_of(*sorted(events, key=lambda one: (one["createdDate"], one["id"])))
 
