@@ -205,7 +205,7 @@ def test_a_redis_and_then_a_producer_s_broker_that_never_answer_are_left_and_the
             proxy.black_hole()
             behind.feed(log[50 * number : 50 * number + 50])
 
-            # Redis by its own time-out, after 2 s; the producer's broker by the watchdog.
+            # Redis by its own time-out, or the watchdog where it is asked again; the producer's broker by that.
             assert wait_for(lambda: len(logged(projector)) > before, timeout_s=BOUND_S + 2 * SLACK_S)  # noqa: B023
             proxy.heal()
             wait_until_read(behind, projector, 50 * number + 50)
