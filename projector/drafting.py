@@ -7,7 +7,7 @@ Nearly all tracks of a turn are usual: one session that goes on, named by its ev
 is done in one go; the others are only folded, and settled once facts have gone from track to track.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from itertools import chain
 
 from projector import slots
@@ -110,6 +110,7 @@ class Drafting:
     def _fold_all(self, draft: Draft, keys: Iterable[TrackKey], named: Work, visits: Work) -> None:
         """Fold records, of tracks and of visitors; `keys` take part whether they have some or not."""
         draft.unsettled = dict.fromkeys(keys)
+        self._taking.load(chain(visits, draft.unsettled))
         visits = self._fold_visitors(draft, visits, named)
         peculiar = self._taking.take(draft, chain(visits, draft.unsettled))
         for key in draft.noted.keys() & draft.unsettled.keys():
@@ -132,34 +133,28 @@ class Drafting:
     def _fold_visitors(self, draft: Draft, visits: Work, named: Work) -> Work:
         """Fold what visitors did whose one visit simply goes on, and settle it at once as below; gives the others."""
         others = Work()
-        self._taking.load(visits)
         for key, records in visits.items():
-            cached = self._life.cache[key]
+            cached, odd = self._life.cache[key], None
             track = cached.passing()
-            odd = None
-            if key not in draft.unsettled and not self._is_named(track, named, draft.unsettled):
+            ids = [named_track(session.id) for session in track.sessions]
+            # What is said of a visit by its id comes in between.
+            if key not in draft.unsettled and not any(one in named or one in draft.unsettled for one in ids):
                 odd = fold_going_on(track, visitor_of(key), records, self._rules, draft.cuts)
             if odd is None:
                 others[key] = records
+                cached.keep(track, held=True)
                 continue
             cached.is_used = cached.is_changed = True
             draft.touched[key], draft.records[key] = cached, records
             if odd:
                 draft.odd[key] = odd
-            is_shown, call = len(odd) < len(records), self._goes_on_to(draft, cached, track)
+            is_shown = len(odd) < len(records)
             if is_shown:
                 draft.shown.add(track.sessions[0].id)
-            if is_shown and call is not None:
-                self._goes_on(draft, cached, track, call)
-            else:
+            if not (is_shown and self._goes_on(draft, cached, track)):
                 draft.unsettled[key] = None
                 cached.keep(track, held=True)
         return others
-
-    def _is_named(self, track: Track, *keys: Container[TrackKey]) -> bool:
-        """Whether the id of one of its visits is among these keys: what is said there comes in between."""
-        ids = [named_track(session.id) for session in track.sessions]
-        return any(one in some for some in keys if some for one in ids)
 
     def _fold_named(self, draft: Draft, named: Work) -> list[TrackKey]:
         """Fold what events name; of a usual track, settle at once what follows from it: here it is at hand.
@@ -183,56 +178,46 @@ class Drafting:
                 draft.enter(cached, records, odd)
             else:
                 cached.is_changed = True
-            call = self._goes_on_to(draft, cached, track)
-            if call is None or (unsettled and key in unsettled):
+            if (unsettled and key in unsettled) or not self._goes_on(draft, cached, track):
                 unsettled[key] = None
                 cached.keep(track, held=True)
-                continue
-            self._goes_on(draft, cached, track, call)
         if missing:
             self._taking.load(missing)
             led += self._fold_named(draft, missing)
         return led
 
-    def _goes_on_to(self, draft: Draft, cached: Cached, track: Track) -> int | None:
-        """When the store is to call for a usual track, ms: one session that goes on at the end clock of its home here.
+    def _goes_on(self, draft: Draft, cached: Cached, track: Track) -> bool:
+        """What follows from a usual track: one session that goes on at the end clock of its home, which is here.
 
-        None: it is not usual.
+        False, and nothing is done, where it is not usual. All that is to be written of one that is is made here, while
+        its parts are in the processor's caches: between two visits to a session come thousands of others, and to fetch
+        its parts from memory takes as long as to work them out.
         """
         session, home, clocks = track.sessions[0] if track.sessions else None, track.home, draft.end_clocks
         if (
             (session is None or session.last is None or not session.events)
             or (session.expired or session.talks or session.ends or session.split_at is not None)
             or (home is None or home not in clocks or (self._life.behind and cached.shard in self._life.behind))
+            or (wait := self._timeouts.get(session.values[slots.TYPE], self._sweep)) is None
+            or (call := session.last + wait) < clocks[home]
         ):
-            return None
-        wait = self._timeouts.get(session.values[slots.TYPE], self._sweep)
-        if wait is None or session.last + wait < clocks[home]:
-            return None
-        return session.last + wait
-
-    def _goes_on(self, draft: Draft, cached: Cached, track: Track, call: int) -> None:
-        """What follows from a usual track whose session goes on at its end clock, and at `call` no longer.
-
-        All that is to be written of it is made here, while its parts are in the processor's caches: between two visits
-        to a session come thousands of others, and to fetch its parts from memory takes as long as to work them out.
-        """
-        before, session = cached.call, track.sessions[0]
+            return False
         if cached.is_changed:
-            clock = draft.end_clocks.get(track.home, NO_CLOCK) if track.home is not None else NO_CLOCK
-            if before is None or call < before or track.keeper != track.home or before < clock:
+            before = cached.call
+            if before is None or call < before or track.keeper != home or before < clocks[home]:
                 self._call(draft, cached, track, call)
             cached.call = call
         if session.id not in cached.live:
             cached.live = (session.id,)
             draft.wanted.append((cached, session))
             cached.keep(track, held=True)  # Its short id is still to come.
-            return
+            return True
         cached.keep(track, held=False)
         if self._publishes:
             own = track.applied if track.visits is None else session.positions
             revision = 2 * positions_of(own, session.linked)
             cached.change = Change(session.id, revision, told_of(session, self._rules))
+        return True
 
     # What follows from a track.
 

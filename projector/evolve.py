@@ -203,10 +203,9 @@ def _browsed(session: Session, event: Event, stamp: Stamp, place: int, rules: Ru
         session.values[_SEEN] = (browser, device, geolocation, address, json_of(agent), encode_json(shown))
         session.set_by[_SEEN] = (place, place, place, place, place, place)
     else:
-        if browser is not None or device is not None or geolocation is not None:
-            keep_value(session, slots.BROWSER, browser, stamp, place)
-            keep_value(session, slots.DEVICE, device, stamp, place)
-            keep_value(session, slots.GEOLOCATION, geolocation, stamp, place)
+        keep_value(session, slots.BROWSER, browser, stamp, place)
+        keep_value(session, slots.DEVICE, device, stamp, place)
+        keep_value(session, slots.GEOLOCATION, geolocation, stamp, place)
         keep_value(session, slots.IP_ADDRESS, ip_address, stamp, place)
         keep_value(session, slots.USER_AGENT, agent, stamp, place)
         keep_value(session, slots.LAST_PAGE, shown, stamp, place)

@@ -55,6 +55,12 @@ def survivor(visits: Visits, session_id: str) -> str:
     return session_id
 
 
+def led_to(sessions: list[Session], visits: Visits, session_id: str) -> Session | None:
+    """The one of these visits that the id leads to."""
+    leads_to = survivor(visits, session_id)
+    return next((session for session in sessions if session.id == leads_to), None)
+
+
 def held_visits(sessions: list[Session], clock: int, rules: Rules) -> list[Session]:
     """Those that events can still come to; of very many the newest."""
     held = [session for session in sessions if is_held(session, clock, rules)]
@@ -110,8 +116,8 @@ def place(
     """Fold an event that no visit knows into the visit that it belongs to; opens, merges and splits as it has to."""
     near = _near(sessions, visits, event.at, reach_of(visitor, rules))
     splits = _splits(near, event, rules)
-    if (splits or not near) and _has_opened(sessions, visits, visit_id(visitor, event)):
-        return Placed(None, is_duplicate=True)
+    if (splits or not near) and led_to(sessions, visits, visit_id(visitor, event)) is not None:
+        return Placed(None, is_duplicate=True)  # It has opened a visit before, though its own id is forgotten.
     if not near and is_late:
         return Placed(None)
     if splits:
@@ -164,12 +170,6 @@ def _splits(near: list[Session], event: Event, rules: Rules) -> bool:
         return False
     latest = max(before, key=last_activity)
     return latest.values[slots.CAMPAIGN] != campaign
-
-
-def _has_opened(sessions: list[Session], visits: Visits, opened: str) -> bool:
-    """Whether the event has opened one of these visits before, though its own id is no longer remembered."""
-    leads_to = survivor(visits, opened)
-    return any(session.id == leads_to for session in sessions)
 
 
 def _build_wall(sessions: list[Session], visits: Visits, at: int) -> None:

@@ -15,9 +15,9 @@ from projector.sessionize import (
     Visits,
     held_visits,
     knows,
+    led_to,
     place,
     reach_of,
-    survivor,
     visit_id,
 )
 from projector.track import (
@@ -90,8 +90,6 @@ def fold_going_on(
             or getattr(event.payload, "mkt_campaign", None) is not None
         ):
             return None
-    if track.home is None:
-        track.home = incoming[0].partition
     odd = list[Account]()
     for record in incoming:
         applied[record.partition] = record.offset + 1
@@ -181,8 +179,7 @@ class _Folder:
         return Outcome.FOLDED
 
     def _take_named(self, record: Incoming, named: str, held: list[Session]) -> Outcome | Rejected:
-        leads_to = survivor(self.visits, named)
-        session = next((session for session in held if session.id == leads_to), None)
+        session = led_to(held, self.visits, named)
         if session is None:
             return too_late(self.track, record, self.rules)
         if not evolve(session, record.event, self.rules, self.cuts):
@@ -193,8 +190,8 @@ class _Folder:
     def _strays(self, record: Incoming, named: str) -> bool:
         if named in self.fold.strayed:
             return True
-        held, leads_to = held_visits(self.track.sessions, record.clock, self.rules), survivor(self.visits, named)
-        return not is_late(record, self.rules) and all(session.id != leads_to for session in held)
+        held = held_visits(self.track.sessions, record.clock, self.rules)
+        return not is_late(record, self.rules) and led_to(held, self.visits, named) is None
 
     def _opened(self, session: Session, record: Incoming) -> None:
         later = self.adopt(session, session.id, record)

@@ -55,8 +55,9 @@ def at_rate(world: World, options: Options, rate: int, **settings: str) -> tuple
     try:
         process.wait_until(lambda: bool(reads(process.log.read_text())), timeout_s=60)
         reader = _Reader(world.bootstrap, pipeline.config.output_topic)
-        _feed_at(world, topic, rate, options)
-        _wait_until_read(world, pipeline, rate * (SETTLE_S + SECONDS))
+        events = rate * (SETTLE_S + SECONDS)
+        _feed_at(world, topic, rate, events, options)
+        _wait_until_read(world, pipeline, events)
         seen = reader.end()
     finally:
         process.stop()
@@ -74,8 +75,7 @@ def at_rate(world: World, options: Options, rate: int, **settings: str) -> tuple
     return numbers, latencies
 
 
-def _feed_at(world: World, topic: str, rate: int, options: Options) -> None:
-    events = rate * (SETTLE_S + SECONDS)
+def _feed_at(world: World, topic: str, rate: int, events: int, options: Options) -> None:
     words = ["--shape", "bench", "--keys", "--follow", "--rate", str(rate), "--events", str(events)]
     words += ["--sessions", str(options.sessions), "--seed", str(options.seed)]
     made = subprocess.Popen([sys.executable, "-m", "tests.generate", *words], stdout=subprocess.PIPE)
