@@ -1,9 +1,10 @@
 """`projector` with workers that die at steps of their turn: `python -m tests.end_to_end.mortal run …`.
 
 The environment says at which steps, in order (`MORTAL_STEPS`, with commas), the how manieth time in a life
-(`MORTAL_COUNT`), and who is killed (`MORTAL_KILLS`: the `worker`, which its supervisor starts again, or the whole
-`service`; `nobody`: the worker hangs there for ever; `pause`: it stands still until it is told to go on). Law: one dies
-at each step once, by SIGKILL; just before, a file of the step's number is made in `MORTAL_MARKS`, with its pid.
+(`MORTAL_COUNTS`, one for each), and who is killed (`MORTAL_KILLS`: the `worker`, which its supervisor starts again, or
+the whole `service`; `nobody`: the worker hangs there for ever; `pause`: it stands still until it is told to go on).
+Law: one dies at each step once, by SIGKILL; just before, a file of the step's number is made in `MORTAL_MARKS`, with
+its pid.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -38,7 +39,8 @@ class Fuse:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._steps = environment["MORTAL_STEPS"].split(",")
-        self._count, self._kills = int(environment["MORTAL_COUNT"]), environment["MORTAL_KILLS"]
+        self._counts = [int(count) for count in environment["MORTAL_COUNTS"].split(",")]
+        self._kills = environment["MORTAL_KILLS"]
         self._marks = Path(environment["MORTAL_MARKS"])
         self._turn = ""
         self._saves = 0
@@ -70,7 +72,7 @@ class Fuse:
     def _reach(self, name: str) -> None:
         self._seen[name] += 1
         done = len(list(self._marks.iterdir()))
-        if done < len(self._steps) and name == self._steps[done] and self._seen[name] >= self._count:
+        if done < len(self._steps) and name == self._steps[done] and self._seen[name] >= self._counts[done]:
             self._die(done)
 
     def _die(self, number: int) -> None:

@@ -79,7 +79,7 @@ def paused_at(pipeline: Pipeline, step: str, *, nth: int) -> Iterator[tuple[Proc
     """`run --until-end` with two workers, one of which stands still there; gives the service and that one's pid."""
     marks = pipeline.home / "marks"
     marks.mkdir()
-    mortal = {"STEPS": step, "COUNT": str(nth), "KILLS": "pause", "MARKS": str(marks)}
+    mortal = {"STEPS": step, "COUNTS": str(nth), "KILLS": "pause", "MARKS": str(marks)}
     command = [sys.executable, "-m", "tests.end_to_end.mortal", "run", "--until-end", "--workers", "2"]
     environment = environment_of({**pipeline.settings, **{f"MORTAL_{name}": value for name, value in mortal.items()}})
     service = Process("projector", command, pipeline.home, env=environment)

@@ -60,7 +60,7 @@ def test_a_worker_that_hangs_in_any_call_is_killed_in_time_and_loses_and_repeats
     pipeline = new_pipeline(**SETTINGS, kafka_max_poll_records="40")
     pipeline.feed(log_of_rounds())
     (pipeline.home / "marks").mkdir()
-    hanging = {"STEPS": ",".join(steps), "COUNT": "2", "KILLS": "nobody", "MARKS": str(pipeline.home / "marks")}
+    hanging = {"STEPS": ",".join(steps), "COUNTS": "2,2", "KILLS": "nobody", "MARKS": str(pipeline.home / "marks")}
 
     environment = {f"MORTAL_{name}": value for name, value in hanging.items()}
     with service(pipeline, "mortal", "--until-end", **environment) as projector:
@@ -79,7 +79,7 @@ def test_a_worker_that_hangs_goes_when_its_supervisor_is_gone(new_pipeline: Call
     pipeline.feed(log_of_rounds())
     marks = pipeline.home / "marks"
     marks.mkdir()
-    hanging = {"MORTAL_STEPS": "commit", "MORTAL_COUNT": "1", "MORTAL_KILLS": "nobody", "MORTAL_MARKS": str(marks)}
+    hanging = {"MORTAL_STEPS": "commit", "MORTAL_COUNTS": "1", "MORTAL_KILLS": "nobody", "MORTAL_MARKS": str(marks)}
     with service(pipeline, "mortal", **hanging) as projector:
         wait_until(projector, (marks / "0").exists)
         worker = child_of(projector)
