@@ -78,7 +78,7 @@ def fold_going_on(
         return None
     visit, applied, reach = track.sessions[0], track.applied, reach_of(visitor, rules)
     first, last = visit.created, visit.last
-    if first is None or last is None or visit.wall is not None:
+    if first is None or last is None:
         return None
     held_to = last + rules.retention if rules.retention else None
     for record in incoming:

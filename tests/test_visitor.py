@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import Any
 
 import pytest
@@ -200,3 +201,65 @@ def test_a_session_that_comes_back_after_its_sweep_was_due_ends_in_a_replay_too(
 
     assert group.sessions()["s-1"]["lastEvent"]["id"] == "b"
     assert "endedDate" in group.sessions()["s-1"]
+
+
+@SIZES
+def test_a_wall_stands_though_the_visit_before_it_is_let_go(size: int) -> None:
+    split = visit("b", 20 * MINUTE, mktCampaign={"source": "mail"})
+    pages = [visit(f"page-{number}", number * 20 * MINUTE) for number in range(2, 16)]
+    group = Group(size=size, rules=Rules(retention=3 * HOUR))
+    group.tell(visit("a", 0), split, *pages)
+    group.settle(at=300 * MINUTE)
+    assert len(list(group.stored())) == 1
+
+    group.tell(visit("late", 15 * MINUTE))
+    group.settle(at=300 * MINUTE)
+
+    assert group.reasons() == [(0, 16, "too-late")]
+    assert sorted(one["eventCount"] for one in group.sessions().values()) == [1, 15]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_visit_that_simply_goes_on_comes_out_as_any_other(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done for it at once is compared with the way that all others go, batch by batch, doubts among them."""
+    dice, at, told_before = Random(seed), 0, list[Json]()
+    many = dice.choice([1, 1, 2])
+    quick, usual = (
+        Group(
+            size=dice_size, partitions=many, workers=many, shards=many, rules=Rules(retention=2 * HOUR, event_ids_max=8)
+        )
+        for dice_size in [dice.choice([2, 4])] * 2
+    )
+    pace = dice.choice([1, 10])
+    for number in range(40):
+        at += dice.choice([31 * MINUTE, 3 * HOUR]) if dice.random() < 0.04 else pace * dice.choice([0, MINUTE, MINUTE])
+        events = [_of_a_visitor(f"{number}-{one}", at, dice, list(quick.values)) for one in range(dice.randint(1, 5))]
+        told_before += events
+        events += dice.sample(told_before, dice.choice([0, 0, 1]))
+        partitions = [dice.randrange(many) for _ in events]
+        fails, after, before = dice.choice(["", "", "store", "publisher"]), dice.randrange(3), dice.random() < 0.5
+        for group in (quick, usual):
+            with monkeypatch.context() as patch:
+                if group is usual:
+                    patch.setattr("projector.drafting.fold_going_on", lambda *_: None)
+                for event, partition in zip(events, partitions, strict=True):
+                    group.tell(event, partition=partition)
+                if fails:
+                    group.fail(
+                        group.store.failing if fails == "store" else group.publishing, after=after, before=before
+                    )
+                group.settle(at=at)
+
+        assert quick.values == usual.values
+        assert quick.revisions == usual.revisions
+        assert quick.ledger() == usual.ledger()
+        assert quick.reasons() == usual.reasons()
+        assert dict(quick.store.sessions()) == dict(usual.store.sessions())
+
+
+def _of_a_visitor(event_id: str, at: int, dice: Random, sessions: list[str]) -> Json:
+    at -= dice.choice([0, 0, 0, 0, MINUTE, 25 * MINUTE, 45 * MINUTE, 3 * HOUR])
+    if sessions and dice.random() < 0.15:
+        return web(event_id, at, about={"session": {"id": dice.choice(sessions), "type": "web"}})
+    campaign = {"mktCampaign": {"source": dice.choice("ab")}} if dice.random() < 0.05 else {}
+    return visit(event_id, at, dice.choice("cd"), **campaign)

@@ -213,10 +213,10 @@ class SimPublisher:
         )
 
     def _is_told_to_end(self, ms: int) -> bool:
-        """Whether a `SessionEnded` of this moment is in the log: then no clock has to have reached it."""
+        """Whether a `SessionEnded` or a campaign of this moment is in the log: then no clock has to have reached it."""
         told = (record.value for records in self._broker.log for record in records)
-        ends = (msgspec.json.decode(value) for value in told if value is not None and b'"SessionEnded"' in value)
-        return any(parse_time(one["createdDate"]) == ms for one in ends)
+        ends = (one for one in told if one is not None and (b'"SessionEnded"' in one or b"?utm_source=" in one))
+        return any(parse_time(msgspec.json.decode(one)["createdDate"]) == ms for one in ends)
 
 
 def _ms(text: str | None) -> int | None:

@@ -57,6 +57,8 @@ TROUBLES = {
     "time out": 0.5,
 }
 
+OF_ONE_NODE = ("rollback", "wipe")
+
 
 def harsh_plan_of(dice: Random) -> Plan:
     """A shape in which all troubles and all means against them meet."""
@@ -83,7 +85,7 @@ def plan_of_seed(seed: int, dice: Random, *, harsh: bool) -> Plan:
     plan = harsh_plan_of(dice) if harsh else plan_of(dice)
     if seed % 3 or harsh or not plan.keyed or "new partition" in plan.weights:
         return plan
-    weights = {name: weight for name, weight in plan.weights.items() if not (plan.clustered and name == "rollback")}
+    weights = {name: weight for name, weight in plan.weights.items() if not (plan.clustered and name in OF_ONE_NODE)}
     return replace(plan, links=False, retention=(45 if seed % 2 else 120) * MINUTE, weights=weights)
 
 
