@@ -219,3 +219,22 @@ def test_an_id_that_comes_back_after_the_sweep_has_a_higher_revision() -> None:
 
     assert group.settle().newest_revisions()["s-1"] > before
     assert group.sessions()["s-1"]["createdDate"] == text_of(8 * DAY)
+
+
+@pytest.mark.parametrize("publishes", range(5))
+def test_nothing_is_swept_that_a_new_life_would_read_again_in_part(publishes: int) -> None:
+    group = Group(size=4, shards=2, rules=Rules(retention=60 * MINUTE))
+    group.tell(*(web(str(number), about={"session": {"id": f"web-{number}", "type": "web"}}) for number in range(3)))
+    group.tell(web("first"))
+    group.settle()
+    linked = talk("acd.start", 31 * MINUTE, conversation="c", journeyContext={"sessionId": "web-1"})
+    group.tell(web("second", 30 * MINUTE), linked, other(300 * MINUTE), other(360 * MINUTE))
+    group.fail(group.store.failing, after=5, before=True)  # One shard has a position that the other has not.
+    group.workers[0].step()
+    group.members[0].size = 2
+    group.workers[0].step()
+
+    group.fail(group.publishing, after=publishes, before=True)
+    group.settle()
+
+    assert group.sessions()["s-1"]["eventCount"] == 2

@@ -182,8 +182,6 @@ class Log:
 
     def sessions(self, clocks: dict[int, int], wall: int) -> list[dict[str, Any]]:
         """Of an id that came back the newest that was published; what was merged away is withdrawn."""
-        for visitor in self.visitors.values():
-            visitor.bound()
         shown: dict[str, dict[str, Any]] = {}
         for kept in self.world.everything:
             made = snapshot(kept, self.settings, clocks.get(kept.partition, wall))

@@ -68,6 +68,7 @@ class Visitor:
             self.merged(near, world).events.append(event)
         else:
             self.opened(event, world, partition, clock)
+        self.bound(world, clock)
         return True
 
     def opened(self, event: Event, world: World, partition: int, clock: int | None) -> Visit:
@@ -102,8 +103,8 @@ class Visitor:
             first.kept.absorb(visit.kept)
         return first.kept
 
-    def bound(self) -> None:
-        """Tells every visit the wall that ends it."""
-        for visit in self.visits:
+    def bound(self, world: World, clock: int | None) -> None:
+        """Tells every visit that is held the wall that ends it."""
+        for visit in self.held(world, clock):
             after = [wall for wall in self.walls if visit.left_wall is None or wall > visit.left_wall]
             visit.kept.wall = min(after, default=None)
