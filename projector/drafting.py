@@ -202,12 +202,13 @@ class Drafting:
             or (call := session.last + wait) < clocks[home]
         ):
             return False
+        begins = session.id not in cached.live
         if cached.is_changed:
             before = cached.call
-            if before is None or call < before or track.keeper != home or before < clocks[home]:
-                self._call(draft, cached, track, call)
+            if begins or before is None or call < before or track.keeper != home or before < clocks[home]:
+                self._call(draft, cached, track, call, begins=begins)
             cached.call = call
-        if session.id not in cached.live:
+        if begins:
             cached.live = (session.id,)
             draft.wanted.append((cached, session))
             cached.keep(track, held=True)  # Its short id is still to come.
@@ -238,14 +239,17 @@ class Drafting:
                 cached.is_changed = True
         elif track.home is not None:
             draft.left[key] = track.home
-        self._stand(draft, cached)
+        begins = self._stand(draft, cached)
         if cached.is_changed:
             call = next_due(track, self._rules)
-            self._call(draft, cached, track, call)
+            self._call(draft, cached, track, call, begins=begins)
             cached.call = call
 
-    def _stand(self, draft: Draft, cached: Cached) -> None:
-        """Which of its sessions go on, and need a short id for that; and which have one and need it no longer."""
+    def _stand(self, draft: Draft, cached: Cached) -> bool:
+        """Which of its sessions go on, and need a short id for that; and which have one and need it no longer.
+
+        Whether one of them goes on that did not before.
+        """
         is_new = cached.is_changed or cached.key in draft.noted
         is_home = cached.track.home in self._life.marks
         live, before = list[str](), set(cached.live)
@@ -258,15 +262,20 @@ class Drafting:
             elif is_home and session.short_id is not None and is_published(session):
                 draft.ended.setdefault(cached.key, []).append((session.id, session.short_id))
         cached.live = tuple(live)
+        return not before.issuperset(live)
 
-    def _call(self, draft: Draft, cached: Cached, track: Track, at: int | None) -> None:
-        """Set the track's deadline where the one that the store has is missing, too late, or another partition's."""
+    def _call(self, draft: Draft, cached: Cached, track: Track, at: int | None, *, begins: bool) -> None:
+        """Set the track's deadline where the one that the store has is missing, too late, or another partition's.
+
+        Where a session `begins`, the one before may have been for a sweep, and been put off (`deadlines.dealt_with`).
+        """
         before = cached.call
         keeper = track.home if track.home is not None else track.keeper
         if at is None or keeper is None:
             return
         # One that has passed is not there any more where nothing is swept.
-        if before is None or at < before or track.keeper != keeper or before < draft.end_clocks.get(keeper, NO_CLOCK):
+        is_of_use = before is not None and draft.end_clocks.get(keeper, NO_CLOCK) <= before <= at
+        if begins or not is_of_use or track.keeper != keeper:
             gone, _ = draft.calls.get(cached.key, (None, None))
             if track.keeper is not None and track.keeper != keeper:
                 gone = Due(track.keeper, before or 0)

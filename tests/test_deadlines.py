@@ -238,3 +238,16 @@ def test_nothing_is_swept_that_a_new_life_would_read_again_in_part(publishes: in
     group.settle()
 
     assert group.sessions()["s-1"]["eventCount"] == 2
+
+
+def test_a_session_that_begins_anew_ends_in_time_though_its_sweep_was_put_off() -> None:
+    group = Group(size=1, rules=Rules(retention=45 * MINUTE))
+    group.tell(web("a"))
+    group.settle(at=110 * MINUTE)  # The wall clock has passed the sweep, the log has not: asked again an hour later.
+
+    group.tell(web("b", 100 * MINUTE), other(100 * MINUTE))
+    group.settle(at=120 * MINUTE)
+    assert end_of(group) is None
+    group.settle(at=130 * MINUTE + 1)
+
+    assert end_of(group) == text_of(130 * MINUTE)
