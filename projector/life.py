@@ -230,12 +230,14 @@ def _place(
     if mark.silent_from is not None and mark.silent_from[0] <= at:
         at, clock_there = mark.silent_from
         clocks = [] if clock_there is None else [clock_there]
-    if committed is not None and at < committed.offset:
+    is_again = committed is not None and at < committed.offset
+    if is_again:
         life.clocks_committed[partition] = mark.clock
+    if is_again or (committed is None and any(stored)):
         clock = max(clocks, default=NO_CLOCK)
         mark.clock = None if clock == NO_CLOCK else clock
     elif committed is None:
-        mark.clock = None if any(stored) else _clock_before(life, partition)
+        mark.clock = _clock_before(life, partition)
     if mark.end_clock is not None:
         life.floors[partition] = mark.end_clock
     life.read[partition] = at

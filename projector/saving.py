@@ -16,6 +16,22 @@ class Saving:
 
     def __init__(self, life: Life, store: Store, drafting: Drafting) -> None:
         self._life, self._store, self._drafting = life, store, drafting
+        self._is_placed = False
+
+    def take_place(self) -> None:
+        """Before the first turn's work: write where it begins, where a shard has nothing of a partition.
+
+        So it shows when a shard loses the first that is written into it, short ids among it.
+        """
+        life = self._life
+        for shard in range(0 if self._is_placed else self._store.shards):
+            expected = self._expected(shard)
+            begins = {
+                one: _position(life.read[one], life.marks[one].clock) for one in expected if expected[one] is None
+            }
+            if begins:
+                self._require(shard, self._store.save(shard, Write(expected, positions=begins)))
+        self._is_placed = True
 
     def save(self, draft: Draft) -> int:
         """Write the draft; gives how many writes were refused because others wrote a track in between.
@@ -91,24 +107,27 @@ class Saving:
 
     def _positions(self, draft: Draft) -> dict[Partition, Position]:
         marks = self._life.marks
-        clocks = {one: marks[one].clock for one in self._life.partitions}
-        return {one: Position(draft.next[one], NO_CLOCK if clock is None else clock) for one, clock in clocks.items()}
+        return {one: _position(draft.next[one], marks[one].clock) for one in self._life.partitions}
 
     def _accept(self, draft: Draft, shard: int, write: Write, result: Saved | Conflict | Overtaken) -> None:
-        """Take over the tokens and positions of a write that was made; the store may not have gone back anywhere."""
-        life = self._life
-        before = life.shards[shard]
+        """Take over the tokens and positions of a write that was made."""
+        saved = self._require(shard, result)
+        draft.saved[shard] = saved
+        self._wait_for_notes(shard, write, saved)
+        touched = draft.touched
+        for key, token in saved.tokens.items():
+            cached = touched[key]
+            cached.token, cached.is_changed = token, False
+
+    def _require(self, shard: int, result: Saved | Conflict | Overtaken) -> Saved:
+        """It was made, and the store has not gone back anywhere."""
+        before = self._life.shards[shard]
         if not isinstance(result, Saved) or any(
             one not in result.positions or result.positions[one].offset < at.offset for one, at in before.items()
         ):
             raise Doubt(f"shard {shard} is not as this worker left it: it lost writes, or others own a partition of it")
-        life.shards[shard] = result.positions
-        draft.saved[shard] = result
-        self._wait_for_notes(shard, write, result)
-        touched = draft.touched
-        for key, token in result.tokens.items():
-            cached = touched[key]
-            cached.token, cached.is_changed = token, False
+        self._life.shards[shard] = result.positions
+        return result
 
     def _wait_for_notes(self, shard: int, write: Write, saved: Saved) -> None:
         """Keep in mind which notes have to be gone before a new life may read on from what is committed."""
@@ -120,3 +139,7 @@ class Saving:
                 told.pop((shard, home), None)
             if home in left:
                 told[shard, home] = newest
+
+
+def _position(offset: Offset, clock: int | None) -> Position:
+    return Position(offset, NO_CLOCK if clock is None else clock)

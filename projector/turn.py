@@ -86,6 +86,7 @@ class Turn:
             Doubt: an effect's outcome is unknown, or somebody else has overtaken this worker. Begin a new life.
         """
         life = self._life
+        self._saving.take_place()
         reading = self._read(
             batch,
             life.marks,

@@ -50,6 +50,15 @@ HISTORIES = (
         ),
     ),
     History(
+        "a conversation in another shard, in one batch with its session",
+        Plan(partitions=1, shards=2, workers=2),
+        (
+            (0, visited("web-0", "first", BASE)),
+            (0, talk("conv-1", "p1", BASE + 1, named="web-0")),
+            (0, talk("conv-1", "p2", BASE + 2)),
+        ),
+    ),
+    History(
         "one session in two partitions",
         Plan(partitions=2, workers=2, keyed=False),
         (
@@ -213,8 +222,9 @@ def every_loss_after_a_conflict(history: History, node: int) -> Iterator[tuple[s
             world.broker.assign({first.name: (0,), second.name: (1,)})
             for partition, line in history.lines:
                 world.append(partition, line)
-            while first.where != "save 0":
-                world.run(0, 1)
+            for where in ("load", "save"):  # Not before it has taken its place in the store.
+                while not first.where.startswith(where):
+                    world.run(0, 1)
             world.run(1, FAR)
             world.run(0, at)
             world.nodes.nodes[node].lose(writes)

@@ -52,7 +52,7 @@ class SimWorld:
             links=plan.links,
             visits=plan.visits,
             late=plan.late and plan.keyed,
-            forgets=plan.forgets,
+            forgets_after=plan.retention if plan.forgets else None,
         )
         self.last_at_rest: Published | None = None
         """What a committed reader saw last when all came to rest after the troubles."""
