@@ -12,7 +12,7 @@ from msgspec import Struct
 from projector.ports import Change, Stored, Token
 from projector.route import TrackKey
 from projector.rules import Rules
-from projector.session import Session, ended_at, is_published
+from projector.session import Session, ended_at, is_published, type_of
 from projector.track import Track, decode_track, encode_track, next_due
 
 BESIDE_BYTES = 700
@@ -25,7 +25,20 @@ UNWRITTEN = Token(b"")
 class Cached:
     """A track in memory. No Struct: its parts are set with every event, which costs a Struct five times as much."""
 
-    __slots__ = ("_track", "call", "change", "is_changed", "is_used", "key", "live", "past", "record", "shard", "token")
+    __slots__ = (
+        "_track",
+        "call",
+        "change",
+        "is_changed",
+        "is_used",
+        "key",
+        "live",
+        "past",
+        "record",
+        "shard",
+        "timed",
+        "token",
+    )
 
     def __init__(self, key: TrackKey, shard: int, stored: Stored | None, rules: Rules) -> None:
         self.key, self.shard = key, shard
@@ -42,6 +55,8 @@ class Cached:
         """When the store is to call for it, ms."""
         self.live = tuple(session.id for session in track.sessions if is_live(session, rules))
         """Ids of its sessions that have a right to a short id."""
+        self.timed = timed_of(track, self.live, rules)
+        """Ids of those of them that end by time."""
         self.past: tuple[str, ...] = ()
         """Ids of its visits that had ended when it was loaded: whether their ends are published is not known here."""
         if track.visits is not None:
@@ -81,6 +96,12 @@ class Cached:
 def is_live(session: Session, rules: Rules) -> bool:
     """Published and not ended: it has a right to a short id."""
     return is_published(session) and ended_at(session, rules) is None
+
+
+def timed_of(track: Track, live: tuple[str, ...], rules: Rules) -> tuple[str, ...]:
+    """Those of the ids of its live sessions that end by time; mostly all."""
+    timeless = [one.id for one in track.sessions if one.id in live and rules.timeout_of(type_of(one)) is None]
+    return tuple(one for one in live if one not in timeless) if timeless else live
 
 
 class CacheBounds(Struct, frozen=True):

@@ -32,21 +32,24 @@ def dealt_with(
 ) -> tuple[list[Moved], list[tuple[TrackKey, Token]]]:
     """What is to be done about the deadlines of a committed turn: entries to move, and tracks to sweep.
 
-    Without `sweeps` nothing is deleted: a replay shows every session. Nor while a new life would read again what this
-    one has read in silence: what is gone by then would begin anew, with a part of its records.
+    Without `sweeps` nothing is deleted: a replay shows every session. While a new life would read again what this one
+    has read in silence, sweeps are put off: what is gone by then would begin anew, with a part of its records.
     """
-    waits = life.has_spoken or any(mark.silent_from is not None for mark in life.marks.values())
+    is_silent = any(mark.silent_from is not None for mark in life.marks.values())
     moved: list[Moved] = []
     swept: list[tuple[TrackKey, Token]] = []
     for key, fired in due.items():
         stored = life.cache.get(key)
         if stored is None or not stored.token:
             moved.append((key, UNWRITTEN, fired, None))
-        elif not waits and is_swept(stored.track, _clock_of(life, fired.partition), rules):
-            if sweeps:
-                swept.append((key, stored.token))
-            else:
+        elif is_swept(stored.track, _clock_of(life, fired.partition), rules):
+            if not sweeps:
                 moved.append((key, stored.token, fired, None))
+            elif is_silent:
+                later = Due(fired.partition, end_clocks.get(fired.partition, NO_CLOCK) + SWEEP_SLACK)
+                moved.append((key, stored.token, fired, later))
+            else:
+                swept.append((key, stored.token))
         else:
             moved.append((key, stored.token, fired, _next(stored.track, fired, end_clocks, rules, sweeps=sweeps)))
     return moved, swept

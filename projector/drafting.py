@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from itertools import chain
 
 from projector import slots
-from projector.cache import Cached, is_live
+from projector.cache import Cached, is_live, timed_of
 from projector.crossing import Crossing, Work
 from projector.deadlines import is_to_publish
 from projector.draft import Draft
@@ -202,13 +202,14 @@ class Drafting:
             or (call := session.last + wait) < clocks[home]
         ):
             return False
-        begins = session.id not in cached.live
         if cached.is_changed:
             before = cached.call
+            begins = session.id not in cached.timed and session.values[slots.TYPE] in self._timeouts
             if begins or before is None or call < before or track.keeper != home or before < clocks[home]:
+                cached.timed = timed_of(track, (session.id,), self._rules)
                 self._call(draft, cached, track, call, begins=begins)
             cached.call = call
-        if begins:
+        if session.id not in cached.live:
             cached.live = (session.id,)
             draft.wanted.append((cached, session))
             cached.keep(track, held=True)  # Its short id is still to come.
@@ -239,17 +240,14 @@ class Drafting:
                 cached.is_changed = True
         elif track.home is not None:
             draft.left[key] = track.home
-        begins = self._stand(draft, cached)
+        self._stand(draft, cached)
         if cached.is_changed:
-            call = next_due(track, self._rules)
-            self._call(draft, cached, track, call, begins=begins)
-            cached.call = call
+            call, timed = next_due(track, self._rules), timed_of(track, cached.live, self._rules)
+            self._call(draft, cached, track, call, begins=not set(timed).issubset(cached.timed))
+            cached.call, cached.timed = call, timed
 
-    def _stand(self, draft: Draft, cached: Cached) -> bool:
-        """Which of its sessions go on, and need a short id for that; and which have one and need it no longer.
-
-        Whether one of them goes on that did not before.
-        """
+    def _stand(self, draft: Draft, cached: Cached) -> None:
+        """Which of its sessions go on, and need a short id for that; and which have one and need it no longer."""
         is_new = cached.is_changed or cached.key in draft.noted
         is_home = cached.track.home in self._life.marks
         live, before = list[str](), set(cached.live)
@@ -262,12 +260,11 @@ class Drafting:
             elif is_home and session.short_id is not None and is_published(session):
                 draft.ended.setdefault(cached.key, []).append((session.id, session.short_id))
         cached.live = tuple(live)
-        return not before.issuperset(live)
 
     def _call(self, draft: Draft, cached: Cached, track: Track, at: int | None, *, begins: bool) -> None:
         """Set the track's deadline where the one that the store has is missing, too late, or another partition's.
 
-        Where a session `begins`, the one before may have been for a sweep, and been put off (`deadlines.dealt_with`).
+        Where one that ends by time `begins`, the deadline was for a sweep, and may have been put off by `dealt_with`.
         """
         before = cached.call
         keeper = track.home if track.home is not None else track.keeper

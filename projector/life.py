@@ -128,7 +128,7 @@ def foresee(source: Log, store: Kept, partitions: tuple[Partition, ...], generat
     shards = store.positions()
     marks = {partition: mark_of(at.metadata) for partition, at in committed.items() if partition in partitions}
     spans = source.spans(partitions)
-    origins = _origins(source, store, partitions, committed, shards, marks, spans, start)
+    origins = _origins(source, store, partitions, everywhere, committed, shards, marks, spans, start)
     targets = {one: _known_up_to(one, committed, shards) for one in everywhere}
     life = Life(partitions, generation, {}, {}, {}, shards, targets, set(range(store.shards)), {})
     for partition in partitions:
@@ -199,23 +199,30 @@ def _origins(
     source: Log,
     store: Kept,
     partitions: tuple[Partition, ...],
+    everywhere: tuple[Partition, ...],
     committed: Mapping[Partition, Committed],
     shards: list[dict[Partition, Position]],
     marks: Mapping[Partition, Mark],
     spans: Mapping[Partition, Span],
     start: Start,
 ) -> dict[Partition, Offset]:
-    """Where the namespace began: as committed, else as recorded, else what `start` says of one never used."""
+    """Where the namespace began: as committed, else as recorded, else what `start` says of one never used.
+
+    The first life says it for all partitions: to the second the namespace is one in use.
+    """
     used = any(shards) or bool(committed)
     at = "beginning" if used else start.at
+    wanted = partitions if used or at == "beginning" else everywhere
     fresh: Mapping[Partition, Offset]
     if isinstance(at, int):
-        fresh = source.offsets_at(partitions, at)
+        fresh = source.offsets_at(wanted, at)
+    elif at == "end":
+        fresh = {one: span.end for one, span in source.spans(wanted).items()}
     else:
-        fresh = {one: span.end if at == "end" else span.begin for one, span in spans.items()}
-    proposed = {one: marks[one].origin if one in marks else fresh[one] for one in partitions}
+        fresh = {one: span.begin for one, span in spans.items()}
+    proposed = {one: marks[one].origin if one in marks else fresh[one] for one in wanted}
     recorded = store.origins(proposed)
-    return {one: at if at >= start.first else proposed[one] for one, at in recorded.items()}
+    return {one: recorded[one] if recorded[one] >= start.first else proposed[one] for one in partitions}
 
 
 def _place(

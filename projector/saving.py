@@ -1,4 +1,7 @@
-"""Step 4 of a turn: one write a shard, for every shard, touched or not, each all or nothing (design §3)."""
+"""Step 4 of a turn: one write a shard, for every shard, touched or not, each all or nothing (design §3).
+
+And what goes before the first turn of a life: each shard knows of each partition.
+"""
 
 from collections.abc import Collection
 
@@ -19,18 +22,23 @@ class Saving:
         self._is_placed = False
 
     def take_place(self) -> None:
-        """Before the first turn's work: write where it begins, where a shard has nothing of a partition.
+        """Before the life's first turn: note where a partition begins, in shards that have nothing of it yet.
 
-        So it shows when a shard loses the first that is written into it, short ids among it.
+        So it shows when a shard loses what is written into it first. Where the log has a gap at its beginning this is
+        before it, so that it is found again until it has been counted.
         """
+        if self._is_placed:
+            return
         life = self._life
-        for shard in range(0 if self._is_placed else self._store.shards):
+        for shard in range(self._store.shards):
             expected = self._expected(shard)
-            begins = {
-                one: _position(life.read[one], life.marks[one].clock) for one in expected if expected[one] is None
+            places = {
+                one: _position(min(life.read[one], life.marks[one].origin), life.marks[one].clock)
+                for one, stored in expected.items()
+                if stored is None or stored < life.marks[one].origin  # Of an earlier topic of the name.
             }
-            if begins:
-                self._require(shard, self._store.save(shard, Write(expected, positions=begins)))
+            if places:
+                self._require(shard, self._store.save(shard, Write(expected, positions=places)))
         self._is_placed = True
 
     def save(self, draft: Draft) -> int:

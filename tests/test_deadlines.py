@@ -221,6 +221,18 @@ def test_an_id_that_comes_back_after_the_sweep_has_a_higher_revision() -> None:
     assert group.sessions()["s-1"]["createdDate"] == text_of(8 * DAY)
 
 
+def silence_begins(group: Group) -> None:
+    """What is told next is read again in silence, two records a turn: one shard has a position that the other has not."""
+    group.fail(group.store.failing, after=5, before=True)
+    group.workers[0].step()
+    assert group.workers[0].life is None
+    group.members[0].size = 2
+    group.workers[0].step()
+    life = group.workers[0].life
+    assert life is not None
+    assert life.marks[0].silent_from is not None
+
+
 @pytest.mark.parametrize("publishes", range(5))
 def test_nothing_is_swept_that_a_new_life_would_read_again_in_part(publishes: int) -> None:
     group = Group(size=4, shards=2, rules=Rules(retention=60 * MINUTE))
@@ -229,20 +241,47 @@ def test_nothing_is_swept_that_a_new_life_would_read_again_in_part(publishes: in
     group.settle()
     linked = talk("acd.start", 31 * MINUTE, conversation="c", journeyContext={"sessionId": "web-1"})
     group.tell(web("second", 30 * MINUTE), linked, other(300 * MINUTE), other(360 * MINUTE))
-    group.fail(group.store.failing, after=5, before=True)  # One shard has a position that the other has not.
-    group.workers[0].step()
-    group.members[0].size = 2
-    group.workers[0].step()
+    silence_begins(group)
 
     group.fail(group.publishing, after=publishes, before=True)
     group.settle()
 
     assert group.sessions()["s-1"]["eventCount"] == 2
 
+    group.publishing.at = None
+    group.tell(other(30 * DAY))
+    group.settle()
+    assert set(group.stored()) == {"other"}
 
-def test_a_session_that_begins_anew_ends_in_time_though_its_sweep_was_put_off() -> None:
+
+def test_a_track_that_has_no_session_left_is_swept_after_the_silence() -> None:
+    group = Group(size=4, shards=2, rules=Rules(retention=60 * MINUTE))
+    customer = {"customerId": "c", "customerIdType": "cookie"}
+    raw = {name: value for name, value in web("a", about=customer).items() if name != "session"}
+    group.tell(raw)
+    (visit,) = group.settle().sessions()
+    group.tell(other(32 * MINUTE))
+    group.settle()
+    group.tell(web("x", 100 * MINUTE, about={"session": {"id": visit, "type": "web"}}))
+    group.settle()
+    assert any(not track.sessions for _, track in group.store.sessions())  # The visitor's.
+    group.tell(other(110 * MINUTE), other(130 * MINUTE))
+    group.fail(group.store.failing, after=1, before=True)
+    group.workers[0].step()
+
+    group.settle()
+    for days in (10, 20):
+        group.tell(other(days * DAY))
+        group.settle()
+
+    assert list(group.stored()) == ["other"]
+    assert len(group.store.all_keys()) == 1
+
+
+@pytest.mark.parametrize("first", [web("a"), custom("a"), talk("acd.start", conversation="s-1")])
+def test_a_session_that_begins_anew_ends_in_time_though_its_sweep_was_put_off(first: Json) -> None:
     group = Group(size=1, rules=Rules(retention=45 * MINUTE))
-    group.tell(web("a"))
+    group.tell(first)
     group.settle(at=110 * MINUTE)  # The wall clock has passed the sweep, the log has not: asked again an hour later.
 
     group.tell(web("b", 100 * MINUTE), other(100 * MINUTE))

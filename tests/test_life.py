@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from projector.adapters.embedded import EmbeddedStore
+from projector.drafting import Drafting
 from projector.errors import WrongInput
 from projector.ledger import Ledger, Mark
 from projector.life import GENERATION_OFFSETS, Life, Start, begin
 from projector.ports import Batch, Committed, Offset, Partition, Position, Saved, Span, Write
+from projector.rules import Rules
+from projector.saving import Saving
 from tests.given import DAY, MINUTE, T0, custom, web
 from tests.group import Group
 
@@ -66,6 +69,10 @@ def life_of(log: Log, store: EmbeddedStore | None = None, *, start: Start | None
     return life
 
 
+def take_place(life: Life, store: EmbeddedStore) -> None:
+    Saving(life, store, Drafting(life, store, Rules())).take_place()
+
+
 ONE = {0: Span(3, 100)}
 
 
@@ -80,6 +87,14 @@ def test_a_new_namespace_begins_where_the_setting_says(at: str | int, offset: in
     assert life.marks[0].origin == offset
     assert life.marks[0].clock is None
     assert life.caught_up
+
+
+@pytest.mark.parametrize(("at", "offset"), [("beginning", 3), ("end", 100), (10 * MINUTE, 13)])
+def test_what_the_setting_says_holds_for_the_partitions_of_a_second_worker_too(at: str | int, offset: int) -> None:
+    log, store = Log({0: Span(3, 100), 1: Span(3, 100)}), store_at({}, {})
+    take_place(begin(log, store, (0,), 1, Start(at)), store)
+
+    assert begin(log, store, (1,), 1, Start(at)).read == {1: offset}
 
 
 def test_where_it_began_is_recorded_and_stays() -> None:
@@ -206,6 +221,15 @@ def test_a_gap_that_is_accepted_is_counted() -> None:
     assert life.marks[0].ledger.skipped == 10
 
 
+def test_a_gap_that_is_accepted_is_found_again_by_the_next_life_until_it_is_counted() -> None:
+    log, store, start = Log({0: Span(60, 100)}, {0: commit(70, origin=3)}), store_at({}), Start(on_gap="skip")
+    take_place(life_of(log, store, start=start), store)
+
+    life = life_of(log, store, start=start)
+
+    assert (life.read, life.marks[0].ledger.skipped) == ({0: 60}, 57)
+
+
 def test_a_log_that_was_cut_off_exactly_at_the_start_has_no_gap() -> None:
     assert life_of(Log({0: Span(50, 50)}, {0: commit(50)}), store_at({0: (50, T0)})).read == {0: 50}
 
@@ -227,6 +251,16 @@ def test_it_goes_on_where_the_new_topic_begins_though_that_has_lost_records_alre
     life = life_of(Log({0: Span(FIRST + 7, FIRST + 100)}), store_at({0: (50, T0)}), start=NEXT)
 
     assert (life.read, life.marks[0].origin) == ({0: FIRST + 7}, FIRST + 7)
+
+
+def test_the_clock_goes_on_too_where_not_every_shard_has_gone_on_yet() -> None:
+    log, store = Log({0: Span(FIRST, FIRST + 100)}), store_at({0: (50, T0)}, {0: (40, T0 - 1)})
+    take_place(life_of(log, store, start=NEXT), store)
+    assert isinstance(store.save(0, Write({0: FIRST}, positions={0: Position(FIRST + 4, T0 + 9)})), Saved)
+
+    life = life_of(log, store, start=NEXT)
+
+    assert (life.read, life.marks[0].clock) == ({0: FIRST}, T0)
 
 
 def test_a_position_that_was_committed_in_an_earlier_topic_is_none() -> None:

@@ -13,7 +13,7 @@ from projector.adapters.embedded import EmbeddedStore
 from projector.replay import Replay
 from projector.rules import Rules
 from projector.session import is_published
-from tests.given import DAY, HOUR, MINUTE, T0, Json, line, web
+from tests.given import DAY, HOUR, MINUTE, T0, Json, line, text_of, web
 from tests.group import Group
 from tests.memory import MemoryPublisher, MemoryRecord, MemorySource
 
@@ -201,6 +201,18 @@ def test_a_session_that_comes_back_after_its_sweep_was_due_ends_in_a_replay_too(
 
     assert group.sessions()["s-1"]["lastEvent"]["id"] == "b"
     assert "endedDate" in group.sessions()["s-1"]
+
+
+def test_a_visit_that_opens_ends_in_time_though_the_sweep_of_the_one_before_was_put_off() -> None:
+    group = Group(size=1, rules=Rules(retention=45 * MINUTE))
+    group.tell(visit("a", 0))
+    group.settle(at=110 * MINUTE)  # The wall clock has passed the sweep, the log has not: asked again an hour later.
+
+    group.tell(visit("b", 100 * MINUTE), visit("x", 100 * MINUTE, "d"))
+    group.settle(at=120 * MINUTE)
+    group.settle(at=130 * MINUTE + 1)
+
+    assert [end for _, end in spans(group.sessions())] == [text_of(at * MINUTE) for at in (30, 130, 130)]
 
 
 @SIZES

@@ -98,7 +98,10 @@ class World:
         self._run = Run({})
         self.home = self._run.home
         self.broker = Kafka(self.home / "kafka")
-        self.store = RedisServer(self.home / "redis", append_only=True, append_fsync="everysec")
+        # As deploy/compose.yaml has it.
+        self.store = RedisServer(
+            self.home / "redis", append_only=True, append_fsync="everysec", options=("--rdbcompression", "no")
+        )
         self._fed: dict[Work, tuple[str, float]] = {}
 
     def __enter__(self) -> Self:

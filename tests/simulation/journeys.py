@@ -52,8 +52,8 @@ class Journeys:
     ) -> None:
         """`forgets_after`: a retention (ms) that is over while the history goes on.
 
-        Then an id that comes back after it does so with something that is published at once, and never that of a visit:
-        a case left open (README, "What is not there yet").
+        Then an id that comes back after it does so with something that is published at once. That of a visit does not
+        come back: a case left open (README, "What is not there yet").
         """
         self._dice, self._sessions, self._forgets_after = dice, sessions, forgets_after
         self._count = 0
