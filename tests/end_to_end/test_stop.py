@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.end_to_end.promises import assert_end_is_right, assert_ledger_balances
-from tests.end_to_end.serving import wait_until_read
+from tests.end_to_end.serving import IN_TIME_S, child_of, is_alive, wait_until_read
 from tests.generate import bench_events
+from tests.services.process import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,9 +54,12 @@ def test_a_service_that_is_started_where_one_was_killed_has_its_place_in_the_gro
         pipeline.feed(log[:10])
         wait_until_read(pipeline, service, 10)
         (before,) = members()
+        worker = child_of(service)
 
         service.kill()
 
+        # Till it notices it would read on: then the group may have nobody when all is read.
+        assert wait_for(lambda: not is_alive(worker), timeout_s=IN_TIME_S)
     with pipeline.started() as service:
         pipeline.feed(log[10:])
         wait_until_read(pipeline, service, 20)
