@@ -47,6 +47,13 @@ def web(
     return envelope("WebEvent", event_id, ms, **{"webEvent": {"eventName": name, **payload}, **(about or {})})
 
 
+def visit(event_id: str, at: int, customer: str = "c", **payload: Any) -> Json:
+    """A web event of a visitor, which names no session."""
+    event = web(event_id, at, about={"customerId": customer, "customerIdType": "cookie"}, **payload)
+    del event["session"]
+    return event
+
+
 def app(
     event_id: str, ms: int = 0, *, name: str | None = "screen_viewed", about: Json | None = None, **payload: Any
 ) -> Json:

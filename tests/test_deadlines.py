@@ -6,7 +6,7 @@ import pytest
 
 from projector.rules import Rules
 from projector.track import SWEEP_SLACK
-from tests.given import DAY, MINUTE, SECOND, Json, app, custom, ended, heartbeat, outcome, talk, text_of, web
+from tests.given import DAY, MINUTE, SECOND, Json, app, custom, ended, heartbeat, outcome, talk, text_of, visit, web
 from tests.group import Group
 
 WEEK = 7 * DAY
@@ -256,13 +256,11 @@ def test_nothing_is_swept_that_a_new_life_would_read_again_in_part(publishes: in
 
 def test_a_track_that_has_no_session_left_is_swept_after_the_silence() -> None:
     group = Group(size=4, shards=2, rules=Rules(retention=60 * MINUTE))
-    customer = {"customerId": "c", "customerIdType": "cookie"}
-    raw = {name: value for name, value in web("a", about=customer).items() if name != "session"}
-    group.tell(raw)
-    (visit,) = group.settle().sessions()
+    group.tell(visit("a", 0))
+    (named,) = group.settle().sessions()
     group.tell(other(32 * MINUTE))
     group.settle()
-    group.tell(web("x", 100 * MINUTE, about={"session": {"id": visit, "type": "web"}}))
+    group.tell(web("x", 100 * MINUTE, about={"session": {"id": named, "type": "web"}}))
     group.settle()
     assert any(not track.sessions for _, track in group.store.sessions())  # The visitor's.
     group.tell(other(110 * MINUTE), other(130 * MINUTE))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from random import Random
-from typing import Any
 
 import pytest
 
@@ -13,18 +12,11 @@ from projector.adapters.embedded import EmbeddedStore
 from projector.replay import Replay
 from projector.rules import Rules
 from projector.session import is_published
-from tests.given import DAY, HOUR, MINUTE, T0, Json, line, text_of, web
+from tests.given import DAY, HOUR, MINUTE, T0, Json, line, text_of, visit, web
 from tests.group import Group
 from tests.memory import MemoryPublisher, MemoryRecord, MemorySource
 
 SIZES = pytest.mark.parametrize("size", [1, 2, 100])
-
-
-def visit(event_id: str, at: int, customer: str = "c", **payload: Any) -> Json:
-    """A raw event, `at` ms after `T0`."""
-    event = web(event_id, at, about={"customerId": customer, "customerIdType": "cookie"}, **payload)
-    del event["session"]
-    return event
 
 
 def told(size: int, *events: Json, sweeps: bool = True) -> Group:
@@ -235,13 +227,8 @@ def test_a_wall_stands_though_the_visit_before_it_is_let_go(size: int) -> None:
 def test_a_visit_that_simply_goes_on_comes_out_as_any_other(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is done for it at once is compared with the way that all others go, batch by batch, doubts among them."""
     dice, at, told_before = Random(seed), 0, list[Json]()
-    many = dice.choice([1, 1, 2])
-    quick, usual = (
-        Group(
-            size=dice_size, partitions=many, workers=many, shards=many, rules=Rules(retention=2 * HOUR, event_ids_max=8)
-        )
-        for dice_size in [dice.choice([2, 4])] * 2
-    )
+    many, size, rules = dice.choice([1, 1, 2]), dice.choice([2, 4]), Rules(retention=2 * HOUR, event_ids_max=8)
+    quick, usual = (Group(size=size, partitions=many, workers=many, shards=many, rules=rules) for _ in range(2))
     pace = dice.choice([1, 10])
     for number in range(40):
         at += dice.choice([31 * MINUTE, 3 * HOUR]) if dice.random() < 0.04 else pace * dice.choice([0, MINUTE, MINUTE])
@@ -257,9 +244,8 @@ def test_a_visit_that_simply_goes_on_comes_out_as_any_other(seed: int, monkeypat
                 for event, partition in zip(events, partitions, strict=True):
                     group.tell(event, partition=partition)
                 if fails:
-                    group.fail(
-                        group.store.failing if fails == "store" else group.publishing, after=after, before=before
-                    )
+                    failing = group.store.failing if fails == "store" else group.publishing
+                    group.fail(failing, after=after, before=before)
                 group.settle(at=at)
 
         assert quick.values == usual.values

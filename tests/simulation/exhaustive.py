@@ -29,6 +29,15 @@ class History(Struct, frozen=True):
     """Read and published in peace, long before."""
 
 
+def conversation_in(partition: int) -> tuple[tuple[int, Line], ...]:
+    """A session, and a conversation of two records that names it."""
+    return (
+        (0, visited("web-0", "first", BASE)),
+        (partition, talk("conv-1", "p1", BASE + 1, named="web-0")),
+        (partition, talk("conv-1", "p2", BASE + 2)),
+    )
+
+
 HISTORIES = (
     History(
         "one session ends",
@@ -43,20 +52,12 @@ HISTORIES = (
     History(
         "a conversation in another shard and partition",
         Plan(partitions=2, shards=2, workers=2),
-        (
-            (0, visited("web-0", "first", BASE)),
-            (1, talk("conv-1", "p1", BASE + 1, named="web-0")),
-            (1, talk("conv-1", "p2", BASE + 2)),
-        ),
+        conversation_in(1),
     ),
     History(
         "a conversation in another shard, in one batch with its session",
         Plan(partitions=1, shards=2, workers=2),
-        (
-            (0, visited("web-0", "first", BASE)),
-            (0, talk("conv-1", "p1", BASE + 1, named="web-0")),
-            (0, talk("conv-1", "p2", BASE + 2)),
-        ),
+        conversation_in(0),
     ),
     History(
         "one session in two partitions",
