@@ -294,9 +294,10 @@ class Envelope(JourneyEvent):
 class Derived(Struct, gc=False):
     """What an event's user agent and address tell of what it does not give itself (contract §7)."""
 
-    browser: Browser | None = None
-    device: Device | None = None
-    geolocation: Geolocation | None = None
+    browser: bytes | None = None
+    """JSON text, as all sessions with such a browser share it."""
+    device: bytes | None = None
+    geolocation: bytes | None = None
     ip_organization: str | None = None
 
 

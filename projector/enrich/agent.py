@@ -1,16 +1,15 @@
 """Browser and device by the user agent string, as ua-parser knows them. From the string alone."""
 
 import re
-from functools import cache, lru_cache
+from functools import cache
 
 from ua_parser import Parser, Result
 from ua_parser.loaders import load_builtins
 from ua_parser.regex import Resolver
 
-from projector.enrich.url import REMEMBERED_MAX
 from projector.models import Browser, Device
 
-_LENGTH_MAX = 1024  # Real ones stay below 500; the rest says nothing and would only fill the cache.
+_LENGTH_MAX = 1024  # Real ones stay below 500; the rest says nothing and would only take time.
 _UNKNOWN = "Unknown"  # What Genesys shows for a required member that it does not know (journey-domain §5.1).
 _BOT = "Spider"  # The device family that ua-parser gives to bots; published as `device.type`.
 
@@ -31,16 +30,12 @@ _PHONE = re.compile(r"Mobile|Mobi\b|MIDP|Phone|iPod|BlackBerry|Symbian|Opera Min
 
 
 def browser_and_device_of(user_agent: str) -> tuple[Browser | None, Device | None, bool]:
-    """Browser, device, and whether it is a bot; None for what the string does not tell. What it returns is shared.
+    """Browser, device, and whether it is a bot; None for what the string does not tell. Takes 13 µs: to be remembered.
 
     Bots are devices of category `other` and type `Spider`. The versions are the browser's major one and the system's
     in full; what a browser can do and how large it is no user agent string says, so these members stay absent.
     """
-    return _remembered(user_agent[:_LENGTH_MAX])
-
-
-@lru_cache(maxsize=REMEMBERED_MAX)
-def _remembered(user_agent: str) -> tuple[Browser | None, Device | None, bool]:
+    user_agent = user_agent[:_LENGTH_MAX]
     try:
         known = _parser().parse(user_agent)
     except UnicodeEncodeError:  # A lone surrogate, which the engine cannot take.

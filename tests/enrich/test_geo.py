@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -44,13 +45,18 @@ def write(path: Path, networks: Mapping[str, Any], ip_version: int = 6) -> Path:
     return path
 
 
+def located(reader: GeoReader, ip_address: str) -> tuple[Geolocation | None, str | None]:
+    text, organisation = reader.locate(ip_address)
+    return None if text is None else msgspec.json.decode(text, type=Geolocation), organisation
+
+
 def test_place_and_organisation_come_from_two_databases(tmp_path: Path) -> None:
     city = write(tmp_path / "city.mmdb", {"203.0.113.0/24": MELBOURNE})
     asn = write(tmp_path / "asn.mmdb", {"203.0.113.0/24": TELSTRA})
 
     reader = GeoReader([city, asn], Clock())
 
-    assert reader.locate("203.0.113.10") == (
+    assert located(reader, "203.0.113.10") == (
         Geolocation(
             country="AU",
             country_name="Australia",
@@ -71,8 +77,8 @@ def test_an_address_of_either_version_is_found(tmp_path: Path) -> None:
     path = write(tmp_path / "asn.mmdb", {"203.0.113.0/24": TELSTRA, "2001:db8::/32": {"isp": "Six"}})
     reader = GeoReader([path], Clock())
 
-    assert reader.locate("203.0.113.1") == (None, "Telstra")
-    assert reader.locate("2001:db8::1") == (None, "Six")
+    assert located(reader, "203.0.113.1") == (None, "Telstra")
+    assert located(reader, "2001:db8::1") == (None, "Six")
 
 
 @pytest.mark.parametrize(
@@ -90,13 +96,20 @@ def test_the_user_of_a_network_goes_before_its_operator(
 ) -> None:
     path = write(tmp_path / "isp.mmdb", {"203.0.113.0/24": record})
 
-    assert GeoReader([path], Clock()).locate("203.0.113.1") == (None, organisation)
+    assert located(GeoReader([path], Clock()), "203.0.113.1") == (None, organisation)
+
+
+def test_addresses_at_one_place_share_its_text(tmp_path: Path) -> None:
+    path = write(tmp_path / "city.mmdb", {"203.0.113.0/25": MELBOURNE, "203.0.113.128/25": MELBOURNE})
+    reader = GeoReader([path], Clock())
+
+    assert reader.locate("203.0.113.1")[0] is reader.locate("203.0.113.200")[0] is not None
 
 
 def test_a_country_alone_is_a_place(tmp_path: Path) -> None:
     path = write(tmp_path / "country.mmdb", {"203.0.113.0/24": {"country": {"iso_code": "AU"}}})
 
-    assert GeoReader([path], Clock()).locate("203.0.113.1") == (Geolocation(country="AU", source="ip"), None)
+    assert located(GeoReader([path], Clock()), "203.0.113.1") == (Geolocation(country="AU", source="ip"), None)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +118,7 @@ def test_a_country_alone_is_a_place(tmp_path: Path) -> None:
 def test_a_record_that_names_no_place_in_the_known_way_gives_none(tmp_path: Path, record: Any) -> None:
     path = write(tmp_path / "odd.mmdb", {"203.0.113.0/24": record})
 
-    assert GeoReader([path], Clock()).locate("203.0.113.1") == (None, None)
+    assert located(GeoReader([path], Clock()), "203.0.113.1") == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -114,13 +127,13 @@ def test_a_record_that_names_no_place_in_the_known_way_gives_none(tmp_path: Path
 def test_an_address_that_is_none_or_not_listed_gives_nothing(tmp_path: Path, ip_address: str) -> None:
     path = write(tmp_path / "asn.mmdb", {"203.0.113.0/24": TELSTRA})
 
-    assert GeoReader([path], Clock()).locate(ip_address) == (None, None)
+    assert located(GeoReader([path], Clock()), ip_address) == (None, None)
 
 
 def test_a_database_for_ipv4_alone_gives_nothing_for_ipv6(tmp_path: Path) -> None:
     path = write(tmp_path / "asn.mmdb", {"203.0.113.0/24": TELSTRA}, ip_version=4)
 
-    assert GeoReader([path], Clock()).locate("2001:db8::1") == (None, None)
+    assert located(GeoReader([path], Clock()), "2001:db8::1") == (None, None)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -130,7 +143,7 @@ def test_no_text_makes_it_raise(tmp_path: Path, ip_address: str) -> None:
     if not path.exists():
         write(path, {"203.0.113.0/24": TELSTRA})
 
-    assert GeoReader([path], Clock()).locate(ip_address)[0] is None
+    assert located(GeoReader([path], Clock()), ip_address)[0] is None
 
 
 def test_a_missing_file_is_an_error_at_start_that_names_it(tmp_path: Path) -> None:
@@ -151,13 +164,13 @@ def test_a_replaced_file_is_taken_over_a_second_later_and_not_before(tmp_path: P
     path = write(tmp_path / "asn.mmdb", {"203.0.113.0/24": {"isp": "Old"}})
     clock = Clock()
     reader = GeoReader([path], clock)
-    assert reader.locate("203.0.113.1") == (None, "Old")
+    assert located(reader, "203.0.113.1") == (None, "Old")
     write(path, {"203.0.113.0/24": {"isp": "New"}})
 
     clock.now = 0.999
-    assert reader.locate("203.0.113.1") == (None, "Old")
+    assert located(reader, "203.0.113.1") == (None, "Old")
     clock.now = 1.0
-    assert reader.locate("203.0.113.1") == (None, "New")
+    assert located(reader, "203.0.113.1") == (None, "New")
 
 
 def test_every_replaced_file_is_taken_over_at_once(tmp_path: Path) -> None:
@@ -169,7 +182,7 @@ def test_every_replaced_file_is_taken_over_at_once(tmp_path: Path) -> None:
 
     reader.refresh()
 
-    assert reader.locate("203.0.113.1") == (Geolocation(country="NZ", source="ip"), "New")
+    assert located(reader, "203.0.113.1") == (Geolocation(country="NZ", source="ip"), "New")
 
 
 @pytest.mark.parametrize("damage", ["removed", "emptied", "overwritten"])
@@ -184,12 +197,12 @@ def test_a_file_that_goes_wrong_later_leaves_the_old_content_in_use_until_it_is_
         path.write_bytes(b"" if damage == "emptied" else b"x" * path.stat().st_size)
 
     reader.refresh()
-    assert reader.locate("203.0.113.1") == (None, "Old")
+    assert located(reader, "203.0.113.1") == (None, "Old")
     assert "asn.mmdb" in reader.problems[0]
 
     write(path, {"203.0.113.0/24": {"isp": "New"}})
     reader.refresh()
-    assert reader.locate("203.0.113.1") == (None, "New")
+    assert located(reader, "203.0.113.1") == (None, "New")
     assert reader.problems == ()
 
 
@@ -217,7 +230,7 @@ def test_a_file_put_back_as_it_was_is_no_problem_any_more(tmp_path: Path) -> Non
     reader.refresh()
 
     assert reader.problems == ()
-    assert reader.locate("203.0.113.1") == (None, "Telstra")
+    assert located(reader, "203.0.113.1") == (None, "Telstra")
 
 
 def test_no_copy_stays_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +241,7 @@ def test_no_copy_stays_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     reader = GeoReader([path], Clock())
 
-    assert reader.locate("203.0.113.1") == (None, "Telstra")
+    assert located(reader, "203.0.113.1") == (None, "Telstra")
     assert list(copies.iterdir()) == []
 
 
@@ -237,4 +250,4 @@ def test_a_file_overwritten_in_place_does_not_reach_what_is_in_use(tmp_path: Pat
     reader = GeoReader([path], Clock())
     shutil.copyfile(os.devnull, path)
 
-    assert reader.locate("203.0.113.7") == (None, "Telstra")
+    assert located(reader, "203.0.113.7") == (None, "Telstra")
