@@ -197,7 +197,7 @@ class Drafting:
         if (
             (session is None or session.last is None or not session.events)
             or (session.expired or session.talks or session.ends or session.split_at is not None)
-            or (home is None or home not in clocks or (self._life.behind and cached.shard in self._life.behind))
+            or (home is None or home not in clocks)
             or (wait := self._timeouts.get(session.values[slots.TYPE], self._sweep)) is None
             or (call := session.last + wait) < clocks[home]
         ):
@@ -209,13 +209,16 @@ class Drafting:
                 cached.timed = timed_of(track, (session.id,), self._rules)
                 self._call(draft, cached, track, call, begins=begins)
             cached.call = call
+        is_silent = cached.shard in self._life.behind
+        if is_silent:
+            draft.left[cached.key] = home
         if session.id not in cached.live:
             cached.live = (session.id,)
             draft.wanted.append((cached, session))
             cached.keep(track, held=True)  # Its short id is still to come.
             return True
         cached.keep(track, held=False)
-        if self._publishes:
+        if self._publishes and not is_silent:
             own = track.applied if track.visits is None else session.positions
             revision = 2 * positions_of(own, session.linked)
             cached.change = Change(session.id, revision, told_of(session, self._rules))

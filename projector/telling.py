@@ -30,7 +30,7 @@ def changes_of(draft: Draft, rules: Rules) -> list[Change]:
         if cached.change is not None:
             changes.append(cached.change)
             cached.change = None
-        elif cached.track.home is not None and key not in draft.left:
+        elif key not in draft.left and cached.track.home is not None:
             changes += _withdrawn(draft, cached)
             changes += [
                 Change(session.id, revision_of(cached.track, session, rules), told_of(session, rules))
