@@ -189,7 +189,8 @@ class Drafting:
     def _goes_on(self, draft: Draft, cached: Cached, track: Track) -> bool:
         """What follows from a usual track: one session that goes on at the end clock of its home, which is here.
 
-        False, and nothing is done, where it is not usual. All that is to be written of one that is is made here, while
+        False, and nothing is done, where it is not usual. Where its shard has not caught up, it is noted for its home
+        and not told of. All that is to be written of one that is is made here, while
         its parts are in the processor's caches: between two visits to a session come thousands of others, and to fetch
         its parts from memory takes as long as to work them out.
         """

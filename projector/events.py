@@ -292,10 +292,12 @@ class Envelope(JourneyEvent):
 
 
 class Derived(Struct, gc=False):
-    """What an event's user agent and address tell of what it does not give itself (contract §7)."""
+    """What an event's user agent and address tell of what it does not give itself (contract §7).
+
+    Objects as JSON texts: made once for all events that tell the same.
+    """
 
     browser: bytes | None = None
-    """JSON text, as all sessions with such a browser share it."""
     device: bytes | None = None
     geolocation: bytes | None = None
     ip_organization: str | None = None

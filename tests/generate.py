@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["bench_events", "demo_events", "live_events", "main"]
 
 _EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell has it.
-_PAUSE_S = 0.005  # Less is not worth one: at some thousand events a second pauses take more of a core than the events.
+_PAUSE_MIN_S = (
+    0.005  # Less is not worth one: at some thousand events a second pauses take more of a core than the events.
+)
 _RATE_LIVE = 50  # Events a second of a live feed, unless --rate says.
 _EPILOG = """
 examples:
@@ -162,11 +164,11 @@ def _now_ms() -> int:
 
 
 def _paced(records: Iterator[tuple[str, bytes]], rate: int, out: IO[bytes]) -> Iterator[tuple[str, bytes]]:
-    """The records at no more than a rate a second; what is written is on its way before each pause."""
+    """The records at a rate a second, up to a pause ahead; what is written is on its way before each."""
     began = time.monotonic()
     for number in itertools.count():
         pause = began + number / rate - time.monotonic()
-        if pause > _PAUSE_S:
+        if pause > _PAUSE_MIN_S:
             out.flush()
             time.sleep(pause)
         # Asked for only now, so that a live event is of this moment.

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from projector.ledger import mark_of
+from projector.route import named_track
 from projector.rules import Rules
-from tests.given import DAY, MINUTE, Json, custom, ended, heartbeat, outcome, talk, text_of, web
+from tests.given import DAY, MINUTE, Json, custom, ended, heartbeat, outcome, talk, text_of, visit, web
 from tests.group import Failing, Group
 
 Pick = Callable[[Group], Failing]
@@ -248,6 +249,34 @@ def test_workers_that_swap_their_partitions_go_on_where_the_other_was() -> None:
     assert {session["eventCount"] for session in group.sessions().values()} == {6}
     assert group.ledger().balance() == 0
     assert group.ledger().folded == 30
+
+
+@pytest.mark.parametrize("make", [web, visit])
+def test_what_goes_on_while_a_life_catches_up_is_told_once_at_the_end_of_it(make: Callable[..., Json]) -> None:
+    group = Group(size=1)
+    group.tell(*(make(f"e-{number}", number * MINUTE) for number in range(5)))
+    group.settle(at=5 * MINUTE)
+
+    again = group.after_a_wipe().settle(at=5 * MINUTE)
+
+    assert again.sessions() == group.sessions()
+    assert {one: min(revisions) for one, revisions in again.revisions.items()} == group.newest_revisions()
+
+
+def test_only_what_is_in_a_shard_that_has_not_caught_up_waits_for_it() -> None:
+    group = Group(shards=2)
+    group.tell(*(web(f"e-{number}", about=of(f"s-{number}")) for number in range(20)))
+    worker = group.workers[0]
+    worker.step()
+    assert worker.life is not None
+    worker.life.behind = {1}
+
+    worker.step()
+
+    assert set(group.sessions()) == {
+        f"s-{one}" for one in range(20) if group.store.shard_of(named_track(f"s-{one}")) == 0
+    }
+    assert len(group.settle().sessions()) == 20
 
 
 # Short ids.

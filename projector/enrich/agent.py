@@ -3,13 +3,16 @@
 import re
 from functools import cache
 
+import msgspec
 from ua_parser import Parser, Result
 from ua_parser.loaders import load_builtins
 from ua_parser.regex import Resolver
 
+from projector.enrich.url import REMEMBERED_MAX
 from projector.models import Browser, Device
+from projector.remembers import LENGTH_MAX, remembers
 
-_LENGTH_MAX = 1024  # Real ones stay below 500; the rest says nothing and would only take time.
+_LENGTH_MAX = LENGTH_MAX  # Real ones stay below 500; what is longer than can be remembered is cut.
 _UNKNOWN = "Unknown"  # What Genesys shows for a required member that it does not know (journey-domain §5.1).
 _BOT = "Spider"  # The device family that ua-parser gives to bots; published as `device.type`.
 
@@ -29,8 +32,26 @@ _FETCHER = re.compile(r"feed|fetch|crawl|spider|robot|bot\b|archiver|libwww|pyth
 _PHONE = re.compile(r"Mobile|Mobi\b|MIDP|Phone|iPod|BlackBerry|Symbian|Opera Mini|KAIOS", re.IGNORECASE)
 
 
+def told_by(user_agent: str) -> tuple[bytes | None, bytes | None, bool]:
+    """As `browser_and_device_of`, both as JSON texts; remembered."""
+    return _remembered(user_agent[:_LENGTH_MAX])
+
+
+@remembers(REMEMBERED_MAX)
+def _remembered(user_agent: str) -> tuple[bytes | None, bytes | None, bool]:
+    browser, device, is_bot = browser_and_device_of(user_agent)
+    return _text(browser), _text(device), is_bot
+
+
+def _text(told: Browser | Device | None) -> bytes | None:
+    return None if told is None else _encode(told)
+
+
+_encode = msgspec.json.Encoder().encode
+
+
 def browser_and_device_of(user_agent: str) -> tuple[Browser | None, Device | None, bool]:
-    """Browser, device, and whether it is a bot; None for what the string does not tell. Takes 13 µs: to be remembered.
+    """Browser, device, and whether it is a bot; None for what the string does not tell. Takes from 13 µs to 1 ms.
 
     Bots are devices of category `other` and type `Spider`. The versions are the browser's major one and the system's
     in full; what a browser can do and how large it is no user agent string says, so these members stay absent.

@@ -6,9 +6,7 @@ address and user agent are hidden last, when place, browser and device are known
 
 from typing import Any, Protocol
 
-import msgspec
-
-from projector.enrich.agent import browser_and_device_of
+from projector.enrich.agent import told_by
 from projector.enrich.campaign import campaign_of
 from projector.enrich.geo import Location
 from projector.enrich.privacy import (
@@ -22,10 +20,9 @@ from projector.enrich.privacy import (
     redact_user_agent,
 )
 from projector.enrich.referrer import complete_referrer
-from projector.enrich.url import REMEMBERED_MAX, complete_page, query_of
+from projector.enrich.url import complete_page, query_of
 from projector.events import AppEvent, CustomEvent, Derived, Event, WebEvent
-from projector.models import Attribute, Browser, Campaign, Device, Page
-from projector.remembers import remembers
+from projector.models import Attribute, Campaign, Page
 from projector.rules import Rules
 
 
@@ -77,7 +74,7 @@ def _visitor(event: Event, payload: WebEvent | AppEvent, rules: Rules, places: P
     agent, ip = payload.user_agent_string, payload.ip_address
     browser = device = geolocation = organization = None
     if agent and rules.agents and (payload.browser is None or payload.device is None or rules.drop_bots):
-        browser, device, is_bot = _told_by(agent)
+        browser, device, is_bot = told_by(agent)
         if is_bot and rules.drop_bots:
             return False
         browser = browser if payload.browser is None else None
@@ -89,20 +86,6 @@ def _visitor(event: Event, payload: WebEvent | AppEvent, rules: Rules, places: P
     if browser is not None or device is not None or geolocation is not None or organization is not None:
         event.derived = Derived(browser, device, geolocation, organization)
     return True
-
-
-@remembers(REMEMBERED_MAX)
-def _told_by(agent: str) -> tuple[bytes | None, bytes | None, bool]:
-    """As `browser_and_device_of`, with both as JSON texts."""
-    browser, device, is_bot = browser_and_device_of(agent)
-    return _text(browser), _text(device), is_bot
-
-
-def _text(told: Browser | Device | None) -> bytes | None:
-    return None if told is None else _encode(told)
-
-
-_encode = msgspec.json.Encoder().encode
 
 
 def _hide_queries(payload: WebEvent | AppEvent, privacy: Privacy) -> None:

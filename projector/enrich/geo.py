@@ -20,7 +20,9 @@ from projector.remembers import remembers
 
 CHECK_INTERVAL_S = 1.0
 _REMEMBERED_MAX = 65_536
-"""Addresses, some 10 MB, as places are shared: to look one up takes 18 µs, and a visitor keeps its own for hours."""
+"""Addresses, some 10 MB: to look one up takes 18 µs, and a visitor keeps its own for hours."""
+_SHARED_MAX = 16_384
+"""Places and organisations, which many addresses have in common: each is in memory once."""
 _ADDRESS_LENGTH_MAX = 64  # The longest IPv6 address has 45 characters; what is longer is none and would fill the cache.
 
 Location = tuple[bytes | None, str | None]
@@ -62,8 +64,6 @@ class GeoReader:
 
     def _remember(self) -> None:
         self._locate = remembers(_REMEMBERED_MAX)(self._look_up)
-        self._known: dict[Location, Location] = {}
-        """Many addresses are at one place: all that are remembered share one text of it."""
 
     def _look_up(self, text: str) -> Location:
         place: bytes | None = None
@@ -76,10 +76,7 @@ class GeoReader:
             record = database.get(address)
             place = place or _geolocation(record)
             organisation = organisation or _organisation(record)
-        if len(self._known) >= _REMEMBERED_MAX:
-            self._known.clear()
-        location = place, organisation
-        return self._known.setdefault(location, location)
+        return place and _place(place), organisation and _operator(organisation)
 
 
 class _Database:
@@ -165,6 +162,18 @@ def _geolocation(record: Mapping[str, object]) -> bytes | None:
 
 
 _encode = msgspec.json.Encoder().encode
+
+
+@remembers(_SHARED_MAX)
+def _place(text: bytes) -> bytes:
+    """The same text: of equal ones the first, so that the others need not be kept."""
+    return text
+
+
+@remembers(_SHARED_MAX)
+def _operator(name: str) -> str:
+    """As `_place`."""
+    return name
 
 
 def _organisation(record: Mapping[str, object]) -> str | None:

@@ -79,7 +79,8 @@ def _feed_at(world: World, topic: str, rate: int, events: int, options: Options)
     words = ["--shape", "bench", "--keys", "--follow", "--rate", str(rate), "--events", str(events)]
     words += ["--sessions", str(options.sessions), "--seed", str(options.seed)]
     made = subprocess.Popen([sys.executable, "-m", "tests.generate", *words], stdout=subprocess.PIPE)
-    # What waits in the feeder is no part of what is measured, but bunches the events: as long as with Kafka's own.
+    # What waits in the feeder is no part of what is measured, but bunches the events: as long as with Kafka's own, and
+    # by the 5 ms that the generator pauses at least.
     subprocess.run([*feeder(world.bootstrap, topic), "-X", "linger.ms=5"], stdin=made.stdout, check=True)
     assert made.wait() == 0, "the generator failed"
 

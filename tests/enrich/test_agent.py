@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projector.enrich.agent import browser_and_device_of
+from projector.enrich.agent import browser_and_device_of, told_by
 from projector.models import Browser, Device
 
 CHROME = (
@@ -102,6 +102,12 @@ def test_a_text_that_tells_nothing_gives_nothing(user_agent: str) -> None:
 
 def test_what_stands_far_behind_is_not_read() -> None:
     assert browser_and_device_of(CHROME + " " * 2000 + GOOGLEBOT) == browser_and_device_of(CHROME)
+
+
+def test_a_string_that_goes_on_where_nothing_is_read_is_remembered_like_the_one_before() -> None:
+    told = told_by(CHROME + " " * 2000 + "a")
+
+    assert told_by(CHROME + " " * 2000 + "b") is told
 
 
 @given(st.text(st.characters(exclude_categories=())) | st.text().map("Mozilla/5.0 (Linux; Android ".__add__))

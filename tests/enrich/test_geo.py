@@ -100,10 +100,13 @@ def test_the_user_of_a_network_goes_before_its_operator(
 
 
 def test_addresses_at_one_place_share_its_text(tmp_path: Path) -> None:
-    path = write(tmp_path / "city.mmdb", {"203.0.113.0/25": MELBOURNE, "203.0.113.128/25": MELBOURNE})
-    reader = GeoReader([path], Clock())
+    city = write(tmp_path / "city.mmdb", {"203.0.113.0/24": MELBOURNE})
+    asn = write(tmp_path / "asn.mmdb", {"203.0.113.0/25": TELSTRA, "203.0.113.128/25": {"isp": "Other"}})
+    reader = GeoReader([city, asn], Clock())
+    one, other = reader.locate("203.0.113.1"), reader.locate("203.0.113.200")
 
-    assert reader.locate("203.0.113.1")[0] is reader.locate("203.0.113.200")[0] is not None
+    assert one != other
+    assert one[0] is other[0] is not None
 
 
 def test_a_country_alone_is_a_place(tmp_path: Path) -> None:
