@@ -190,9 +190,9 @@ class Drafting:
         """What follows from a usual track: one session that goes on at the end clock of its home, which is here.
 
         False, and nothing is done, where it is not usual. Where its shard has not caught up, it is noted for its home
-        and not told of. All that is to be written of one that is is made here, while
-        its parts are in the processor's caches: between two visits to a session come thousands of others, and to fetch
-        its parts from memory takes as long as to work them out.
+        and not told of. All that is to be written of one that is is made here, while its parts are in the processor's
+        caches: between two visits to a session come thousands of others, and to fetch its parts from memory takes as
+        long as to work them out.
         """
         session, home, clocks = track.sessions[0] if track.sessions else None, track.home, draft.end_clocks
         if (

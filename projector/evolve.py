@@ -225,14 +225,10 @@ _SEEN = slice(slots.BROWSER, slots.LAST_PAGE + 1)
 
 
 def _derived(session: Session, derived: Derived, stamp: Stamp, place: int) -> None:
-    if derived.browser is not None:
-        keep_latest(session, slots.DERIVED_BROWSER, derived.browser, stamp, place)
-    if derived.device is not None:
-        keep_latest(session, slots.DERIVED_DEVICE, derived.device, stamp, place)
-    if derived.geolocation is not None:
-        keep_latest(session, slots.DERIVED_GEOLOCATION, derived.geolocation, stamp, place)
-    if derived.ip_organization is not None:
-        keep_latest(session, slots.DERIVED_IP_ORGANIZATION, json_of(derived.ip_organization), stamp, place)
+    keep_value(session, slots.DERIVED_BROWSER, derived.browser, stamp, place)
+    keep_value(session, slots.DERIVED_DEVICE, derived.device, stamp, place)
+    keep_value(session, slots.DERIVED_GEOLOCATION, derived.geolocation, stamp, place)
+    keep_value(session, slots.DERIVED_IP_ORGANIZATION, derived.ip_organization, stamp, place)
 
 
 # Conversations that name this session.

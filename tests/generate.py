@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["bench_events", "demo_events", "live_events", "main"]
 
 _EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell has it.
-_PAUSE_MIN_S = (
-    0.005  # Less is not worth one: at some thousand events a second pauses take more of a core than the events.
-)
+_PAUSE_MIN_S = 0.005
+"""Less is not worth one: at some thousand events a second pauses take more of a core than the events."""
 _RATE_LIVE = 50  # Events a second of a live feed, unless --rate says.
 _EPILOG = """
 examples:

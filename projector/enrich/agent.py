@@ -12,7 +12,6 @@ from projector.enrich.url import REMEMBERED_MAX
 from projector.models import Browser, Device
 from projector.remembers import LENGTH_MAX, remembers
 
-_LENGTH_MAX = LENGTH_MAX  # Real ones stay below 500; what is longer than can be remembered is cut.
 _UNKNOWN = "Unknown"  # What Genesys shows for a required member that it does not know (journey-domain §5.1).
 _BOT = "Spider"  # The device family that ua-parser gives to bots; published as `device.type`.
 
@@ -33,8 +32,11 @@ _PHONE = re.compile(r"Mobile|Mobi\b|MIDP|Phone|iPod|BlackBerry|Symbian|Opera Min
 
 
 def told_by(user_agent: str) -> tuple[bytes | None, bytes | None, bool]:
-    """As `browser_and_device_of`, both as JSON texts; remembered."""
-    return _remembered(user_agent[:_LENGTH_MAX])
+    """As `browser_and_device_of`, both as JSON texts; remembered.
+
+    Real strings stay below 500 characters; what is longer than can be remembered is cut.
+    """
+    return _remembered(user_agent[:LENGTH_MAX])
 
 
 @remembers(REMEMBERED_MAX)
@@ -56,7 +58,7 @@ def browser_and_device_of(user_agent: str) -> tuple[Browser | None, Device | Non
     Bots are devices of category `other` and type `Spider`. The versions are the browser's major one and the system's
     in full; what a browser can do and how large it is no user agent string says, so these members stay absent.
     """
-    user_agent = user_agent[:_LENGTH_MAX]
+    user_agent = user_agent[:LENGTH_MAX]
     try:
         known = _parser().parse(user_agent)
     except UnicodeEncodeError:  # A lone surrogate, which the engine cannot take.

@@ -16,7 +16,7 @@ import msgspec
 
 from projector.errors import WrongInput
 from projector.models import Geolocation
-from projector.remembers import remembers
+from projector.remembers import T, remembers
 
 CHECK_INTERVAL_S = 1.0
 _REMEMBERED_MAX = 65_536
@@ -164,16 +164,13 @@ def _geolocation(record: Mapping[str, object]) -> bytes | None:
 _encode = msgspec.json.Encoder().encode
 
 
-@remembers(_SHARED_MAX)
-def _place(text: bytes) -> bytes:
-    """The same text: of equal ones the first, so that the others need not be kept."""
+def _same(text: T) -> T:
+    """Remembered, it gives of equal texts the first, so that the others need not be kept."""
     return text
 
 
-@remembers(_SHARED_MAX)
-def _operator(name: str) -> str:
-    """As `_place`."""
-    return name
+_place: Callable[[bytes], bytes] = remembers(_SHARED_MAX)(_same)
+_operator: Callable[[str], str] = remembers(_SHARED_MAX)(_same)
 
 
 def _organisation(record: Mapping[str, object]) -> str | None:
