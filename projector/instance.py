@@ -48,6 +48,17 @@ class Instance:
                 return number
 
 
+def worker_name(group_id: str, service: str, slot: int) -> str:
+    """What the group and the broker know a worker by: as member and as producer."""
+    return f"{group_id}/{service}/{slot}"
+
+
+def group_of(worker: str) -> str:
+    """The group that a worker of this name is of; empty for a name of somebody else's."""
+    parts = worker.rsplit("/", 2)
+    return parts[0] if len(parts) == 3 else ""
+
+
 def _bound(address: str) -> socket.socket:
     one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

@@ -38,6 +38,7 @@ from projector.enrich.event import enrich
 from projector.errors import ProjectorError, Unavailable, WrongInput
 from projector.events import Event
 from projector.garbage import collected_rarely
+from projector.instance import worker_name
 from projector.life import Life, Start
 from projector.logs import set_up
 from projector.notices import Cuts, ShortIdsLeft, Waiting
@@ -213,7 +214,7 @@ def _name_of(task: Task) -> str:
 
     Where a supervisor was killed, the next one's workers fence those that it has left, which end with their turn.
     """
-    return f"{task.config.group_id}/{task.instance}/{task.slot}"
+    return worker_name(task.config.group_id, task.instance, task.slot)
 
 
 def _ports(task: Task, pulse: Pulse, stop: _Stop, waiting: Waiting) -> tuple[World, KafkaSource, RedisStore] | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from projector.instance import Instance
+from projector.instance import Instance, group_of, worker_name
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the name has the process id")
 
@@ -74,3 +74,13 @@ def test_where_the_system_has_no_such_sockets_the_name_has_the_process_id(monkey
 
     with Instance("group") as instance:
         assert instance.name.endswith(f"-{os.getpid()}")
+
+
+@pytest.mark.parametrize("group_id", ["g", "a/b", "a/b/0", "/"])
+def test_a_worker_s_name_tells_its_group(group_id: str) -> None:
+    assert group_of(worker_name(group_id, "host-1", 0)) == group_id
+
+
+@pytest.mark.parametrize("name", ["", "g", "g/0"])
+def test_another_program_s_name_tells_none(name: str) -> None:
+    assert group_of(name) == ""

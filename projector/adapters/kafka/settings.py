@@ -17,7 +17,7 @@ from projector.errors import WrongInput
 KIB, MIB = 1024, 1024 * 1024
 
 TRANSACTION_TIMEOUT_MS = 15_000
-"""After so long the broker aborts a transaction whose producer is gone; the next owner's `committed` waits for that.
+"""After so long the broker aborts a transaction whose producer is gone, where `end_abandoned` could not.
 
 Little longer than the group waits for a silent member (10 s), so that it adds little to that; longer than one request
 may take, so that one lost answer of a broker is not a lost transaction.
@@ -81,13 +81,18 @@ def group_options(settings: KafkaSettings) -> dict[str, Any]:
     """For a member of the consumer group."""
     return consumer_options(settings) | {
         "group_id": settings.group_id,
-        "group_instance_id": re.sub(r"[^A-Za-z0-9._-]", "-", settings.instance)[-_INSTANCE_MAX:] or None,
+        "group_instance_id": instance_id(settings.instance) or None,
         "session_timeout_ms": settings.group_session_timeout_ms,
         "heartbeat_interval_ms": settings.group_session_timeout_ms // 3,
         # Also the rebalance timeout: how long the others wait for a member that is in the middle of a turn. One that
         # hangs is killed long before; one that is slow has to come to its end, or it would begin the same for ever.
         "max_poll_interval_ms": max(300_000, settings.group_session_timeout_ms),
     }
+
+
+def instance_id(name: str) -> str:
+    """As the group knows a member of this name."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", name)[-_INSTANCE_MAX:]
 
 
 def producer_options(settings: KafkaSettings, transactional_id: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from kafka.errors import FencedInstanceIdError, KafkaError, KafkaTimeoutError
 from kafka.future import Future
 from kafka.structs import MemberState
 
+from projector.adapters.kafka.abandoned import end_abandoned
 from projector.adapters.kafka.reading import ends_of
 from projector.adapters.kafka.settings import MAKE_TOPICS, TRANSACTION_TIMEOUT_MS, KafkaSettings, group_options
 from projector.adapters.kafka.trouble import asking, effects, made, reading
@@ -44,6 +45,9 @@ BATCH_BYTES_MAX = 32 * 1024 * 1024
 FIRST_RECORDS_MAX = 250
 """Of a life's first batch, which shows how large things are."""
 
+PENDING_MS = 1000
+"""A transaction that is committed is pending for some milliseconds: what takes longer may have been left."""
+
 COMMITTED_TIMEOUT_MS = TRANSACTION_TIMEOUT_MS + 15_000
 """A dead producer's transaction is aborted by the broker, which looks for them every 10 s by default."""
 
@@ -53,6 +57,7 @@ class KafkaSource:
 
     def __init__(self, settings: KafkaSettings, *, topic_id: str = "") -> None:
         """`topic_id`: of the topic that is meant; empty where the broker has none."""
+        self._settings = settings
         self.topic, self._topic_id = settings.input_topic, topic_id
         self._where = settings.bootstrap_servers
         options = group_options(settings) | {"partition_assignment_strategy": [RangePartitionAssignor()]}
@@ -63,6 +68,8 @@ class KafkaSource:
         self._records_sized = FIRST_RECORDS_MAX
         """How many records are about `BATCH_BYTES_MAX`, going by the last batch; at most twice as many as it had."""
         self._generation = 0
+        self._cleared = 0
+        """The generation that has looked for what dead workers left."""
         self._next: dict[Partition, Offset] = {}
         """Where `begin_at` placed us, and how far we have read since; empty from a new assignment or a doubt on."""
         self.records_max: int = self._records_most
@@ -105,13 +112,18 @@ class KafkaSource:
         return found
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, Committed]:
-        """With require_stable, which read_committed implies: waits `COMMITTED_TIMEOUT_MS` for pending transactions."""
+        """With require_stable, which read_committed implies: waits `COMMITTED_TIMEOUT_MS` for pending transactions.
+
+        Those of workers that are gone are aborted: at each new assignment, for they hold back what readers of the
+        output see, and while one is waited for.
+        """
+        if self._generation != self._cleared:
+            self._end_abandoned()
+            self._cleared = self._generation
         found = {}
         with asking(f"read the committed positions of {self.topic}", self._where):
             for partition in partitions:
-                stored = self._consumer.committed(
-                    TopicPartition(self.topic, partition), metadata=True, timeout_ms=COMMITTED_TIMEOUT_MS
-                )
+                stored = self._committed(TopicPartition(self.topic, partition))
                 if stored is not None:
                     found[partition] = Committed(stored.offset, stored.metadata or "")
         return found
@@ -150,6 +162,17 @@ class KafkaSource:
         self._consumer._coordinator.is_dynamic_member = lambda: True  # type: ignore[method-assign]  # noqa: SLF001
         with suppress(KafkaError):
             self._consumer.close(autocommit=False, timeout_ms=5000)
+
+    def _committed(self, place: TopicPartition) -> Any:
+        for _ in range(COMMITTED_TIMEOUT_MS // PENDING_MS - 1):
+            with suppress(KafkaTimeoutError):
+                return self._consumer.committed(place, metadata=True, timeout_ms=PENDING_MS)
+            self._end_abandoned()
+        return self._consumer.committed(place, metadata=True, timeout_ms=PENDING_MS)
+
+    def _end_abandoned(self) -> None:
+        if self._settings.delivery == "exactly-once":
+            end_abandoned(self._settings)
 
     def _polled(self, records_max: int) -> dict[TopicPartition, list[Any]]:
         """What the client has, and what has come since.

@@ -12,8 +12,9 @@ from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
 from projector.adapters.kafka import KafkaPublisher, KafkaSettings, KafkaSource
 from projector.adapters.kafka import source as module
 from projector.errors import Doubt, Fenced, Unavailable, WrongInput
+from projector.instance import worker_name
 from projector.ports import Batch, Committed, Span
-from tests.adapters.kafka.polling import assigned, begun, places, poll_until, read_to_end, values
+from tests.adapters.kafka.polling import assigned, begun, places, poll_until, published, read_to_end, values
 from tests.services.topics import Topics
 
 NewSource = Callable[..., KafkaSource]
@@ -407,7 +408,7 @@ def test_committed_does_not_wait_for_ever(
     unique_name: Callable[[str], str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "COMMITTED_TIMEOUT_MS", 300)
+    monkeypatch.setattr(module, "COMMITTED_TIMEOUT_MS", 1000)
     source = new_source()
     begun(source)
     group = read_to_end(source)[-1].group
@@ -420,6 +421,58 @@ def test_committed_does_not_wait_for_ever(
             source.committed([0])
 
         producer.abort_transaction()
+
+
+def test_positions_of_a_worker_that_died_are_not_waited_for(
+    kafka: Topics, settings: KafkaSettings, new_source: NewSource
+) -> None:
+    name = worker_name(settings.group_id, "a-service", 0)
+    with transactional(kafka, name) as producer:
+        member = new_source(msgspec.structs.replace(settings, instance=name))
+        begun(member)
+        group = read_to_end(member)[-1].group
+        producer.begin_transaction()
+        place = {TopicPartition(settings.input_topic, 0): OffsetAndMetadata(5, "m", -1)}
+        producer.send_offsets_to_transaction(place, group)
+        member.close()
+
+        source = new_source()
+        assigned(source)
+
+        assert source.committed([0, 1]) == {}, "the transaction would time out in a minute"
+
+
+def test_what_a_worker_that_died_left_open_hides_nothing_from_readers(
+    kafka: Topics, settings: KafkaSettings, new_source: NewSource
+) -> None:
+    with transactional(kafka, worker_name(settings.group_id, "a-service", 0)) as producer:
+        producer.begin_transaction()
+        producer.send(settings.output_topic, key=b"k", value=b"of the dead", partition=0).get(timeout=20)
+
+        source = new_source()
+        assigned(source)
+        source.committed([0, 1])
+
+        kafka.send(settings.output_topic, [("k", b"of the living")], partition=0)
+        assert [record.value for record in published(kafka, settings.output_topic)] == [b"of the living"]
+
+
+@pytest.mark.parametrize("of", ["member", "another group"])
+def test_a_transaction_of_a_member_or_of_another_group_goes_on(
+    kafka: Topics, settings: KafkaSettings, new_source: NewSource, of: str
+) -> None:
+    group_id = settings.group_id if of == "member" else f"{settings.group_id}/another"
+    name = worker_name(group_id, "a-service", 0)
+    with transactional(kafka, name) as producer:
+        producer.begin_transaction()
+        producer.send(settings.output_topic, key=b"k", value=b"its own", partition=0).get(timeout=20)
+
+        source = new_source(msgspec.structs.replace(settings, instance=name) if of == "member" else settings)
+        assigned(source)
+        source.committed([0, 1])
+
+        producer.commit_transaction()
+    assert [record.value for record in published(kafka, settings.output_topic)] == [b"its own"]
 
 
 def test_a_commit_for_another_generation_is_fenced(new_source: NewSource) -> None:
