@@ -29,15 +29,16 @@ ledger ports cache reading shares share_messages
 OUTER = """
 life deadlines draft telling taking crossing short_ids drafting saving turn worker
 adapters adapters.short_id_pool adapters.embedded adapters.file adapters.file_output
-adapters.kafka.settings adapters.kafka.trouble adapters.kafka.reading adapters.kafka.source adapters.kafka.reader
-adapters.kafka.topics adapters.kafka.fitting
+instance
+adapters.kafka.settings adapters.kafka.trouble adapters.kafka.abandoned adapters.kafka.extent adapters.kafka.reading
+adapters.kafka.source adapters.kafka.reader adapters.kafka.topics adapters.kafka.fitting
 adapters.kafka.outgoing adapters.kafka.packing adapters.kafka.writing adapters.kafka.publisher
 adapters.kafka.generations adapters.kafka.onlooker adapters.kafka
 adapters.redis_place adapters.redis_packing adapters.redis_server adapters.redis_check adapters.redis_confirmed
 adapters.redis_records adapters.redis_request adapters.redis_writer
 adapters.redis_namespace adapters.redis
 replay share_source share_worker crew explain settings config logs metrics notices pulse service start_checks
-supervisor instance
+supervisor
 cli.options cli.progress cli.run cli.replay cli.inspect cli.explain cli.doctor cli.schemas cli
 """.split()
 

@@ -17,14 +17,19 @@ from projector.instance import group_of
 log = structlog.get_logger()
 
 
-def end_abandoned(settings: KafkaSettings) -> None:
-    """Aborts what they left; where the broker does not let us, says so and leaves it to time out."""
+ABORT_TIMEOUT_MS = 10_000
+
+
+def end_abandoned(settings: KafkaSettings) -> bool:
+    """Aborts what they left; False where the broker does not let us: the log says so, and it is left to time out."""
     try:
         for name in _abandoned(settings):
             log.warning("ends the transaction of a worker that is gone", worker=name)
             _abort(settings, name)
     except ProjectorError as error:
-        log.warning("cannot end the transactions of workers that are gone: waits until they time out", why=str(error))
+        log.warning("cannot look for transactions of workers that are gone: they have to time out", why=str(error))
+        return False
+    return True
 
 
 def _abandoned(settings: KafkaSettings) -> list[str]:
@@ -46,7 +51,8 @@ def _abandoned(settings: KafkaSettings) -> list[str]:
 
 def _abort(settings: KafkaSettings, transactional_id: str) -> None:
     what, where = "end a transaction", settings.bootstrap_servers
-    producer = made(KafkaProducer, producer_options(settings, transactional_id), what, where)
+    options = producer_options(settings, transactional_id) | {"max_block_ms": ABORT_TIMEOUT_MS}
+    producer = made(KafkaProducer, options, what, where)
     try:
         with asking(what, where):
             producer.init_transactions()

@@ -11,8 +11,8 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
+from projector.adapters.kafka.extent import offsets_at, partitions_of, spans_of
 from projector.adapters.kafka.settings import KafkaSettings, consumer_options
-from projector.adapters.kafka.source import offsets_at, partitions_of, spans_of
 from projector.adapters.kafka.trouble import asking, made
 from projector.ports import Committed, Offset, Partition, Span
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
+from projector.adapters.kafka.extent import offsets_at, partitions_of, spans_of
 from projector.adapters.kafka.reading import ends_of
 from projector.adapters.kafka.settings import KafkaSettings, consumer_options
-from projector.adapters.kafka.source import POLL_MS, offsets_at, partitions_of, spans_of
+from projector.adapters.kafka.source import POLL_MS
 from projector.adapters.kafka.trouble import asking, made, reading
 from projector.ports import Batch, Committed, Offset, Partition, Span
 

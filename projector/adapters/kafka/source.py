@@ -7,7 +7,8 @@ client's own positions and commits are never used to begin from.
 # kafka-python ships no types.
 # mypy: disable-error-code="no-untyped-call"
 
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import chain
 from operator import attrgetter
@@ -21,10 +22,11 @@ from kafka.future import Future
 from kafka.structs import MemberState
 
 from projector.adapters.kafka.abandoned import end_abandoned
+from projector.adapters.kafka.extent import offsets_at, partitions_of, spans_of
 from projector.adapters.kafka.reading import ends_of
-from projector.adapters.kafka.settings import MAKE_TOPICS, TRANSACTION_TIMEOUT_MS, KafkaSettings, group_options
+from projector.adapters.kafka.settings import TRANSACTION_TIMEOUT_MS, KafkaSettings, group_options
 from projector.adapters.kafka.trouble import asking, effects, made, reading
-from projector.errors import Doubt, Fenced, Unavailable, WrongInput
+from projector.errors import Doubt, Fenced, WrongInput
 from projector.ports import Batch, Committed, Offset, Partition, Span
 
 log = structlog.get_logger()
@@ -164,15 +166,17 @@ class KafkaSource:
             self._consumer.close(autocommit=False, timeout_ms=5000)
 
     def _committed(self, place: TopicPartition) -> Any:
-        for _ in range(COMMITTED_TIMEOUT_MS // PENDING_MS - 1):
-            with suppress(KafkaTimeoutError):
+        deadline, can_end = time.monotonic() + COMMITTED_TIMEOUT_MS / 1000, True
+        while True:
+            try:
                 return self._consumer.committed(place, metadata=True, timeout_ms=PENDING_MS)
-            self._end_abandoned()
-        return self._consumer.committed(place, metadata=True, timeout_ms=PENDING_MS)
+            except KafkaTimeoutError:
+                if time.monotonic() > deadline:
+                    raise
+            can_end = can_end and self._end_abandoned()
 
-    def _end_abandoned(self) -> None:
-        if self._settings.delivery == "exactly-once":
-            end_abandoned(self._settings)
+    def _end_abandoned(self) -> bool:
+        return self._settings.delivery == "exactly-once" and end_abandoned(self._settings)
 
     def _polled(self, records_max: int) -> dict[TopicPartition, list[Any]]:
         """What the client has, and what has come since.
@@ -317,44 +321,3 @@ def offsets_of(topic: str, positions: Mapping[Partition, Committed]) -> dict[Top
         TopicPartition(topic, partition): OffsetAndMetadata(position.offset, position.metadata, -1)
         for partition, position in positions.items()
     }
-
-
-def partitions_of(consumer: KafkaConsumer, topic: str) -> tuple[Partition, ...]:
-    found = tuple(sorted(consumer.partitions_for_topic(topic)))
-    if not found:
-        raise WrongInput(f"there is no topic {topic}; {MAKE_TOPICS}")
-    return found
-
-
-def spans_of(consumer: KafkaConsumer, topic: str, partitions: Iterable[Partition]) -> dict[Partition, Span]:
-    """The end is the last stable offset: a read_committed reader cannot get further."""
-    wanted = [TopicPartition(topic, partition) for partition in partitions]
-    if not wanted:
-        return {}
-    begins = _complete(wanted, consumer.beginning_offsets, topic)
-    ends = _complete(wanted, consumer.end_offsets, topic)
-    return {partition.partition: Span(begins[partition], ends[partition]) for partition in wanted}
-
-
-def offsets_at(
-    consumer: KafkaConsumer, topic: str, partitions: Iterable[Partition], ms: int
-) -> dict[Partition, Offset]:
-    wanted = [TopicPartition(topic, partition) for partition in partitions]
-    if not wanted:
-        return {}
-    found = consumer.offsets_for_times(dict.fromkeys(wanted, max(0, ms)))
-    ends = _complete(wanted, consumer.end_offsets, topic)
-    return {
-        partition.partition: ends[partition] if found.get(partition) is None else found[partition].offset
-        for partition in wanted
-    }
-
-
-def _complete(
-    wanted: list[TopicPartition], ask: Callable[[list[TopicPartition]], dict[TopicPartition, int]], topic: str
-) -> dict[TopicPartition, int]:
-    offsets = ask(wanted)
-    missing = [partition.partition for partition in wanted if offsets.get(partition) is None]
-    if missing:
-        raise Unavailable(f"the broker does not say how far partitions {missing} of {topic} go")
-    return offsets

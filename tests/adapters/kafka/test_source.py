@@ -8,9 +8,11 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
+from structlog.testing import capture_logs
 
 from projector.adapters.kafka import KafkaPublisher, KafkaSettings, KafkaSource
 from projector.adapters.kafka import source as module
+from projector.adapters.kafka.abandoned import end_abandoned
 from projector.errors import Doubt, Fenced, Unavailable, WrongInput
 from projector.instance import worker_name
 from projector.ports import Batch, Committed, Span
@@ -440,6 +442,13 @@ def test_positions_of_a_worker_that_died_are_not_waited_for(
         assigned(source)
 
         assert source.committed([0, 1]) == {}, "the transaction would time out in a minute"
+
+
+def test_transactions_that_cannot_be_looked_for_are_left_to_time_out(nobody: KafkaSettings) -> None:
+    with capture_logs() as logs:
+        assert not end_abandoned(nobody)
+
+    assert ["they have to time out" in one["event"] for one in logs] == [True]
 
 
 def test_what_a_worker_that_died_left_open_hides_nothing_from_readers(
