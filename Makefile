@@ -26,6 +26,8 @@ demo: .venv/ready ## A log of generated journeys into sessions, in memory: the r
 	@$(BIN)/python -m tests.demo .work/demo
 
 test: fmt-check lint types services ## All checks: format, lint, types, and every test with a real Kafka and a real Redis
+	@# Hundreds of processes are started; each would compile all of it anew where Python may not write bytecode.
+	$(BIN)/python -m compileall -q projector tests
 	$(BIN)/pytest $(SIDE_BY_SIDE) $(PYTEST_OPTIONS)
 
 bench: services ## What it costs, in short: 100,000 events, one round; `python -m tests.bench --help` has the long form
