@@ -3,8 +3,9 @@
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; done)
 BIN := .venv/bin
-# Test processes side by side; each file's tests stay in one of them, so that they share what is slow to start.
-TEST_PROCESSES ?= 2
+# Test processes side by side; each file's tests stay in one of them, so that they share what is slow to start. One more
+# than the cores of a small machine: they wait a lot.
+TEST_PROCESSES ?= 3
 # In the order of the folders: those with services first, which wait a lot, and then the many that need none.
 SIDE_BY_SIDE = -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 # A test that hangs names itself by its stack and fails the run.
