@@ -19,12 +19,12 @@ from tests.journeys.demo import START_MS, demo_events, live_events
 from tests.journeys.draft import milliseconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-__all__ = ["bench_events", "demo_events", "live_events", "main"]
+__all__ = ["bench_events", "demo_events", "live_events", "main", "paced"]
 
 _EXIT_INTERRUPTED = 130  # 128 + SIGINT, as a shell has it.
-_PAUSE_MIN_S = 0.005
+PAUSE_MIN_S = 0.005
 """Less is not worth one: at some thousand events a second pauses take more of a core than the events."""
 _RATE_LIVE = 50  # Events a second of a live feed, unless --rate says.
 _EPILOG = """
@@ -138,7 +138,7 @@ def _output(name: str | None) -> Iterator[IO[bytes]]:
 def _write(options: argparse.Namespace, out: IO[bytes]) -> None:
     records = _records(options)
     if options.rate is not None:
-        records = _paced(records, options.rate, out)
+        records = paced(records, options.rate, out)
     write, keys = out.write, options.keys
     for key, value in records:
         write(b"%b\t%b\n" % (key.encode(), value) if keys else value + b"\n")
@@ -162,14 +162,21 @@ def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _paced(records: Iterator[tuple[str, bytes]], rate: int, out: IO[bytes]) -> Iterator[tuple[str, bytes]]:
+def paced(
+    records: Iterator[tuple[str, bytes]],
+    rate: int,
+    out: IO[bytes],
+    *,
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[tuple[str, bytes]]:
     """The records at a rate a second, up to a pause ahead; what is written is on its way before each."""
-    began = time.monotonic()
+    began = now()
     for number in itertools.count():
-        pause = began + number / rate - time.monotonic()
-        if pause > _PAUSE_MIN_S:
+        pause = began + number / rate - now()
+        if pause > PAUSE_MIN_S:
             out.flush()
-            time.sleep(pause)
+            sleep(pause)
         # Asked for only now, so that a live event is of this moment.
         record = next(records, None)
         if record is None:

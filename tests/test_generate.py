@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import zstandard
 
-from tests.generate import bench_events, demo_events, live_events, main
+from tests.generate import PAUSE_MIN_S, bench_events, demo_events, live_events, main, paced
 from tests.journeys.dice import Dice
 from tests.journeys.draft import Moment, milliseconds
 from tests.journeys.envelope import hashed_id
@@ -290,3 +291,18 @@ def test_chance_is_fair_enough_and_stays_in_its_bounds() -> None:
     things = list(range(50))
     dice.shuffle(things)
     assert things != sorted(things) == list(range(50))
+
+
+@pytest.mark.parametrize("rate", [50, 1_000, 20_000])
+def test_records_come_at_their_rate_up_to_a_pause_ahead_and_are_on_their_way_before_each(rate: int) -> None:
+    seconds, written, arrived = 0.0, 0, io.BytesIO()
+    out = io.BufferedWriter(arrived, 1 << 20)
+
+    def sleep(pause: float) -> None:
+        nonlocal seconds
+        assert len(arrived.getvalue()) == written
+        seconds += pause
+
+    for number, _ in enumerate(paced(iter([("", b"")] * 3 * rate), rate, out, now=lambda: seconds, sleep=sleep)):
+        written += out.write(b"x")
+        assert -1e-9 <= number / rate - seconds <= PAUSE_MIN_S + 1e-9
