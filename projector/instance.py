@@ -56,7 +56,7 @@ def worker_name(group_id: str, service: str, slot: int) -> str:
 def group_of(worker: str) -> str:
     """The group that a worker of this name is of; empty for a name of somebody else's."""
     parts = worker.rsplit("/", 2)
-    return parts[0] if len(parts) == 3 else ""
+    return parts[0] if len(parts) == 3 and parts[2].isdecimal() else ""
 
 
 def _bound(address: str) -> socket.socket:

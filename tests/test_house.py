@@ -30,8 +30,8 @@ OUTER = """
 life deadlines draft telling taking crossing short_ids drafting saving turn worker
 adapters adapters.short_id_pool adapters.embedded adapters.file adapters.file_output
 instance
-adapters.kafka.settings adapters.kafka.trouble adapters.kafka.abandoned adapters.kafka.extent adapters.kafka.reading
-adapters.kafka.source adapters.kafka.reader adapters.kafka.topics adapters.kafka.fitting
+adapters.kafka.settings adapters.kafka.trouble adapters.kafka.lasting adapters.kafka.abandoned adapters.kafka.extent
+adapters.kafka.reading adapters.kafka.source adapters.kafka.reader adapters.kafka.topics adapters.kafka.fitting
 adapters.kafka.outgoing adapters.kafka.packing adapters.kafka.writing adapters.kafka.publisher
 adapters.kafka.generations adapters.kafka.onlooker adapters.kafka
 adapters.redis_place adapters.redis_packing adapters.redis_server adapters.redis_check adapters.redis_confirmed

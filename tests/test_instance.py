@@ -81,6 +81,6 @@ def test_a_worker_s_name_tells_its_group(group_id: str) -> None:
     assert group_of(worker_name(group_id, "host-1", 0)) == group_id
 
 
-@pytest.mark.parametrize("name", ["", "g", "g/0"])
+@pytest.mark.parametrize("name", ["", "g", "g/0", "g/a/b"])
 def test_another_program_s_name_tells_none(name: str) -> None:
     assert group_of(name) == ""

@@ -80,7 +80,7 @@ def _rebalances(world: World, options: Options) -> Numbers:
             numbers["kill_pause_s"] = pauses.flows_again()
             numbers["kill_noticed_s"] = noticed_s
             numbers["kill_moved_s"] = numbers["kill_pause_s"] - noticed_s
-            numbers["kill_left_transactions"] = first.log.read_text().count("ends the transaction of a worker")
+            numbers["kill_left_transactions"] = first.log.read_text().count("ended the transaction of a worker")
     finally:
         first.stop()
         feed.end()

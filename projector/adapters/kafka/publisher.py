@@ -15,6 +15,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError, UnknownError
 
 from projector.adapters.kafka.fitting import Cut, Limits
+from projector.adapters.kafka.lasting import keep_requests
 from projector.adapters.kafka.outgoing import partitioner, reject_record
 from projector.adapters.kafka.settings import DELIVERY_TIMEOUT_MS, MAKE_TOPICS, KafkaSettings, producer_options
 from projector.adapters.kafka.source import offsets_of, require_member
@@ -80,6 +81,7 @@ class KafkaPublisher:
                 partition_of = partitioner(_partitions(producer, self._settings.output_topic))
                 _partitions(producer, self._settings.rejects_topic)
                 if self._transactional:
+                    keep_requests(producer)
                     producer.init_transactions()
         except BaseException:
             _throw_away(producer)

@@ -47,8 +47,9 @@ BATCH_BYTES_MAX = 32 * 1024 * 1024
 FIRST_RECORDS_MAX = 250
 """Of a life's first batch, which shows how large things are."""
 
-PENDING_MS = 1000
-"""A transaction that is committed is pending for some milliseconds: what takes longer may have been left."""
+PENDING_MS = 5000
+"""A transaction that is committed is pending for some milliseconds: what takes longer may have been left, or the broker
+is slow."""
 
 COMMITTED_TIMEOUT_MS = TRANSACTION_TIMEOUT_MS + 15_000
 """A dead producer's transaction is aborted by the broker, which looks for them every 10 s by default."""
@@ -70,8 +71,10 @@ class KafkaSource:
         self._records_sized = FIRST_RECORDS_MAX
         """How many records are about `BATCH_BYTES_MAX`, going by the last batch; at most twice as many as it had."""
         self._generation = 0
-        self._cleared = 0
+        self._looked = 0
         """The generation that has looked for what dead workers left."""
+        self._can_look = False
+        """The broker tells of it, as far as this call for positions has seen."""
         self._next: dict[Partition, Offset] = {}
         """Where `begin_at` placed us, and how far we have read since; empty from a new assignment or a doubt on."""
         self.records_max: int = self._records_most
@@ -119,9 +122,10 @@ class KafkaSource:
         Those of workers that are gone are aborted: at each new assignment, for they hold back what readers of the
         output see, and while one is waited for.
         """
-        if self._generation != self._cleared:
-            self._end_abandoned()
-            self._cleared = self._generation
+        self._can_look = self._settings.delivery == "exactly-once"
+        if self._generation != self._looked:
+            self._look()
+            self._looked = self._generation
         found = {}
         with asking(f"read the committed positions of {self.topic}", self._where):
             for partition in partitions:
@@ -166,17 +170,17 @@ class KafkaSource:
             self._consumer.close(autocommit=False, timeout_ms=5000)
 
     def _committed(self, place: TopicPartition) -> Any:
-        deadline, can_end = time.monotonic() + COMMITTED_TIMEOUT_MS / 1000, True
+        deadline = time.monotonic() + COMMITTED_TIMEOUT_MS / 1000
         while True:
             try:
                 return self._consumer.committed(place, metadata=True, timeout_ms=PENDING_MS)
             except KafkaTimeoutError:
-                if time.monotonic() > deadline:
+                if time.monotonic() >= deadline:
                     raise
-            can_end = can_end and self._end_abandoned()
+            self._look()
 
-    def _end_abandoned(self) -> bool:
-        return self._settings.delivery == "exactly-once" and end_abandoned(self._settings)
+    def _look(self) -> None:
+        self._can_look = self._can_look and end_abandoned(self._settings)
 
     def _polled(self, records_max: int) -> dict[TopicPartition, list[Any]]:
         """What the client has, and what has come since.

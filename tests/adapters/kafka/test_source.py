@@ -17,6 +17,7 @@ from projector.errors import Doubt, Fenced, Unavailable, WrongInput
 from projector.instance import worker_name
 from projector.ports import Batch, Committed, Span
 from tests.adapters.kafka.polling import assigned, begun, places, poll_until, published, read_to_end, values
+from tests.services.process import wait_for
 from tests.services.topics import Topics
 
 NewSource = Callable[..., KafkaSource]
@@ -410,7 +411,8 @@ def test_committed_does_not_wait_for_ever(
     unique_name: Callable[[str], str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "COMMITTED_TIMEOUT_MS", 1000)
+    monkeypatch.setattr(module, "COMMITTED_TIMEOUT_MS", 300)
+    monkeypatch.setattr(module, "PENDING_MS", 100)
     source = new_source()
     begun(source)
     group = read_to_end(source)[-1].group
@@ -448,7 +450,54 @@ def test_transactions_that_cannot_be_looked_for_are_left_to_time_out(nobody: Kaf
     with capture_logs() as logs:
         assert not end_abandoned(nobody)
 
-    assert ["they have to time out" in one["event"] for one in logs] == [True]
+    assert ["times out" in one["event"] for one in logs] == [True]
+
+
+def test_a_worker_that_dies_while_its_positions_are_waited_for_is_not_waited_for(
+    kafka: Topics, settings: KafkaSettings, new_source: NewSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = counted_looks(monkeypatch)
+    monkeypatch.setattr(module, "PENDING_MS", 100)
+    name = worker_name(settings.group_id, "a-service", 0)
+    with transactional(kafka, name) as producer, ThreadPoolExecutor(1) as thread:
+        member = new_source(msgspec.structs.replace(settings, instance=name))
+        begun(member)
+        group = read_to_end(member)[-1].group
+        producer.begin_transaction()
+        place = {TopicPartition(settings.input_topic, 0): OffsetAndMetadata(5, "m", -1)}
+        producer.send_offsets_to_transaction(place, group)
+
+        answer = thread.submit(new_source().committed, [0])
+        assert wait_for(lambda: len(looks) > 2, timeout_s=20)
+        assert not answer.done()
+        member.close()
+
+        assert answer.result(timeout=20) == {}
+
+
+@pytest.mark.parametrize(("delivery", "times"), [("exactly-once", 1), ("at-least-once", 0)])
+def test_it_is_looked_once_a_generation_for_what_others_left(
+    settings: KafkaSettings, new_source: NewSource, monkeypatch: pytest.MonkeyPatch, delivery: str, times: int
+) -> None:
+    looks = counted_looks(monkeypatch)
+    source = new_source(msgspec.structs.replace(settings, delivery=delivery))
+    assigned(source)
+
+    source.committed([0, 1])
+    source.committed([0, 1])
+
+    assert len(looks) == times
+
+
+def counted_looks(monkeypatch: pytest.MonkeyPatch) -> list[KafkaSettings]:
+    looks: list[KafkaSettings] = []
+
+    def look(settings: KafkaSettings) -> bool:
+        looks.append(settings)
+        return end_abandoned(settings)
+
+    monkeypatch.setattr(module, "end_abandoned", look)
+    return looks
 
 
 def test_what_a_worker_that_died_left_open_hides_nothing_from_readers(
