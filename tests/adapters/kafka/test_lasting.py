@@ -1,0 +1,93 @@
+"""A transaction outlasts a broker that cannot be reached when one of its requests is due."""
+
+# kafka-python ships no types.
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from kafka.protocol.metadata.find_coordinator import CoordinatorType
+
+from projector.adapters.kafka import KafkaPublisher, KafkaSettings
+from tests.adapters.kafka.polling import published
+from tests.adapters.kafka.test_publisher import a_change
+from tests.services.kafka import Kafka
+from tests.services.process import wait_for
+from tests.services.run import new_home
+from tests.services.topics import Topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.services.proxy import Proxies, Proxy
+
+RETURN_S = 20
+"""Much less than the 45 s after which a batch expires, and a commit never returns."""
+
+
+@pytest.fixture(scope="module")
+def broker(services_home: Path) -> Iterator[Kafka]:
+    broker = Kafka(new_home(services_home, "kafka"), proxied=1)
+    broker.start()
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+def proxy(broker: Kafka, proxies: Proxies) -> Proxy:
+    (proxy,) = proxies.before(broker)
+    return proxy
+
+
+@pytest.fixture
+def topics(broker: Kafka) -> Topics:
+    return Topics(broker.bootstrap)
+
+
+@pytest.fixture
+def settings(topics: Topics, proxy: Proxy, unique_name: Callable[[str], str]) -> KafkaSettings:
+    return KafkaSettings(
+        bootstrap_servers=proxy.address,
+        input_topic=topics.create(unique_name("in")),
+        output_topic=topics.create(unique_name("out"), configs={"cleanup.policy": "compact"}),
+        rejects_topic=topics.create(unique_name("rejects")),
+        group_id=unique_name("group"),
+    )
+
+
+@pytest.mark.parametrize("due", ["_add_partitions_to_transaction_handler", "begin_commit"])
+def test_a_request_whose_connection_fails_is_made_when_the_broker_is_back(
+    settings: KafkaSettings, topics: Topics, proxy: Proxy, due: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher = KafkaPublisher(settings, transactional_id=settings.group_id)
+    publisher.publish([a_change("s1")], [], {}, None)
+    sender: Any = publisher._producer._sender  # type: ignore[union-attr]
+    transactions = sender._transaction_manager
+    make = getattr(transactions, due)
+
+    def make_it_without_a_connection(*values: Any) -> Any:
+        setattr(transactions, due, make)
+        proxy.down()
+        coordinator = transactions.coordinator(CoordinatorType.TRANSACTION)
+        assert wait_for(lambda: not sender._client.is_ready(coordinator), timeout_s=RETURN_S)
+        return make(*values)
+
+    setattr(transactions, due, make_it_without_a_connection)
+    outcome: Future[None] = Future()
+
+    def publish() -> None:
+        publisher.publish([a_change("s2", 4)], [], {}, None)
+        outcome.set_result(None)
+
+    threading.Thread(target=publish, daemon=True).start()  # Of a commit that never returns it would be waited for.
+    assert wait_for(lambda: "ECONNREFUSED" in caplog.text, timeout_s=RETURN_S)
+    proxy.up()
+
+    outcome.result(timeout=RETURN_S)
+    publisher.close()
+    assert [record.key for record in published(topics, settings.output_topic)] == [b"s1", b"s2"]
