@@ -170,6 +170,8 @@ class KafkaSource:
             self._consumer.close(autocommit=False, timeout_ms=5000)
 
     def _committed(self, place: TopicPartition) -> Any:
+        """An answer that came too late for an earlier call is forgotten: the client would give it now, however old."""
+        self._consumer._coordinator._offset_fetch_futures.clear()  # noqa: SLF001
         deadline = time.monotonic() + COMMITTED_TIMEOUT_MS / 1000
         while True:
             try:

@@ -1,4 +1,4 @@
-"""A transaction outlasts a broker that cannot be reached when one of its requests is due."""
+"""What the clients make of a broker that cannot be reached for a moment, or answers late."""
 
 # kafka-python ships no types.
 # mypy: disable-error-code="no-untyped-call"
@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from kafka.protocol.metadata.find_coordinator import CoordinatorType
+from msgspec.structs import replace
 
-from projector.adapters.kafka import KafkaPublisher, KafkaSettings
-from tests.adapters.kafka.polling import published
+from projector.adapters.kafka import KafkaPublisher, KafkaSettings, KafkaSource
+from projector.adapters.kafka import source as module
+from projector.errors import Unavailable
+from projector.ports import Committed
+from tests.adapters.kafka.polling import begun, published, read_to_end
 from tests.adapters.kafka.test_publisher import a_change
 from tests.services.kafka import Kafka
 from tests.services.process import wait_for
@@ -91,3 +95,25 @@ def test_a_request_whose_connection_fails_is_made_when_the_broker_is_back(
     outcome.result(timeout=RETURN_S)
     publisher.close()
     assert [record.key for record in published(topics, settings.output_topic)] == [b"s1", b"s2"]
+
+
+def test_an_answer_that_came_too_late_is_not_taken_for_that_of_a_later_question(
+    settings: KafkaSettings, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = KafkaSource(replace(settings, delivery="at-least-once"))
+    begun(source)
+    group = read_to_end(source)[-1].group
+    source.commit({0: Committed(1, "")}, group)
+    asked: Any = source._consumer._coordinator._offset_fetch_futures
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "PENDING_MS", 50)
+        patch.setattr(module, "COMMITTED_TIMEOUT_MS", 50)
+        proxy.delay(300)
+        with pytest.raises(Unavailable):
+            source.committed([0])
+    assert wait_for(lambda: all(one.is_done for one in asked.values()), timeout_s=RETURN_S)
+
+    source.commit({0: Committed(2, "")}, group)
+
+    assert source.committed([0]) == {0: Committed(2, "")}
+    source.close()
