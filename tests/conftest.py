@@ -36,6 +36,7 @@ _NEEDS_SERVICES = {
     "redis_url",
     "breakable_kafka",
     "kafka_cluster",
+    "proxied_kafka",
     "new_redis",
     "redis_cluster",
     "redis_sentinel",
@@ -148,6 +149,13 @@ def kafka_cluster(_kafka_cluster: Kafka) -> Iterator[Kafka]:
     _kafka_cluster.start()
     yield _kafka_cluster
     _set_going(_kafka_cluster)
+
+
+@pytest.fixture(scope="module")
+def proxied_kafka(services_home: Path) -> Iterator[Kafka]:
+    """A broker of this file's own; `proxies.before` it stands what disturbs who comes in there."""
+    with running(Kafka(new_home(services_home, "kafka"), proxied=1)) as broker:
+        yield broker
 
 
 @pytest.fixture

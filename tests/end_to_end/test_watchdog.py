@@ -28,15 +28,13 @@ from tests.end_to_end.serving import (
 )
 from tests.end_to_end.test_kill import log_of_rounds
 from tests.generate import demo_events
-from tests.services.kafka import Kafka
 from tests.services.process import free_port, wait_for
-from tests.services.run import new_home
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from tests.end_to_end.pipeline import Pipeline
+    from tests.services.kafka import Kafka
     from tests.services.proxy import Proxies
     from tests.services.redis import RedisServer
 
@@ -150,14 +148,6 @@ def test_a_worker_that_is_started_again_while_redis_is_gone_waits_and_goes_on_wh
 
 
 # ---- black holes --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def proxied_kafka(services_home: Path) -> Iterator[Kafka]:
-    kafka = Kafka(new_home(services_home, "kafka"), proxied=1)
-    kafka.start()
-    yield kafka
-    kafka.kill()
 
 
 @pytest.fixture

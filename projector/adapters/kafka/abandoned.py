@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 _CALL_TIMEOUT_MS = 5000
 """Of each call, whatever the settings say: some of them one after the other, within one that the watchdog waits for."""
+_TIMEOUTS = {"bootstrap_timeout_ms": _CALL_TIMEOUT_MS, "request_timeout_ms": _CALL_TIMEOUT_MS}
 
 _BEGIN_S = 10
 """After so long no further transaction is begun to be ended: it times out, or another worker has ended it."""
@@ -76,6 +77,3 @@ def _abort(settings: KafkaSettings, transactional_id: str) -> None:
         log.warning("could not end the transaction of a worker that is gone", member=transactional_id, why=str(error))
     else:
         log.warning("ended the transaction of a worker that is gone", member=transactional_id)
-
-
-_TIMEOUTS = {"bootstrap_timeout_ms": _CALL_TIMEOUT_MS, "request_timeout_ms": _CALL_TIMEOUT_MS}

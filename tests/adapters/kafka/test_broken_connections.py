@@ -13,62 +13,47 @@ import pytest
 from kafka.protocol.metadata.find_coordinator import CoordinatorType
 from msgspec.structs import replace
 
-from projector.adapters.kafka import KafkaPublisher, KafkaSettings, KafkaSource
 from projector.adapters.kafka import source as module
 from projector.errors import Unavailable
 from projector.ports import Committed
 from tests.adapters.kafka.polling import begun, published, read_to_end
 from tests.adapters.kafka.test_publisher import a_change
-from tests.services.kafka import Kafka
 from tests.services.process import wait_for
-from tests.services.run import new_home
 from tests.services.topics import Topics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
+    from projector.adapters.kafka import KafkaPublisher, KafkaSettings, KafkaSource
+    from tests.services.kafka import Kafka
     from tests.services.proxy import Proxies, Proxy
 
 RETURN_S = 20
 """Much less than the 45 s after which a batch expires, and a commit never returns."""
 
 
-@pytest.fixture(scope="module")
-def broker(services_home: Path) -> Iterator[Kafka]:
-    broker = Kafka(new_home(services_home, "kafka"), proxied=1)
-    broker.start()
-    yield broker
-    broker.kill()
-
-
 @pytest.fixture
-def proxy(broker: Kafka, proxies: Proxies) -> Proxy:
-    (proxy,) = proxies.before(broker)
+def proxy(proxied_kafka: Kafka, proxies: Proxies) -> Proxy:
+    (proxy,) = proxies.before(proxied_kafka)
     return proxy
 
 
 @pytest.fixture
-def topics(broker: Kafka) -> Topics:
-    return Topics(broker.bootstrap)
-
-
-@pytest.fixture
-def settings(topics: Topics, proxy: Proxy, unique_name: Callable[[str], str]) -> KafkaSettings:
-    return KafkaSettings(
-        bootstrap_servers=proxy.address,
-        input_topic=topics.create(unique_name("in")),
-        output_topic=topics.create(unique_name("out"), configs={"cleanup.policy": "compact"}),
-        rejects_topic=topics.create(unique_name("rejects")),
-        group_id=unique_name("group"),
-    )
+def kafka(proxy: Proxy) -> Topics:
+    """The broker behind it, in the place of the shared one: for all that the tests make on one."""
+    return Topics(proxy.address)
 
 
 @pytest.mark.parametrize("due", ["maybe_add_partition_to_transaction", "begin_commit"])
 def test_a_request_whose_connection_fails_is_made_when_the_broker_is_back(
-    settings: KafkaSettings, topics: Topics, proxy: Proxy, due: str, caplog: pytest.LogCaptureFixture
+    kafka: Topics,
+    settings: KafkaSettings,
+    proxy: Proxy,
+    new_publisher: Callable[..., KafkaPublisher],
+    due: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    publisher = KafkaPublisher(settings, transactional_id=settings.group_id)
+    publisher = new_publisher()
     publisher.publish([a_change("s1")], [], {}, None)
     sender: Any = publisher._producer._sender  # type: ignore[union-attr]
     transactions = sender._transaction_manager
@@ -93,8 +78,7 @@ def test_a_request_whose_connection_fails_is_made_when_the_broker_is_back(
     proxy.up()
 
     outcome.result(timeout=RETURN_S)
-    publisher.close()
-    assert [record.key for record in published(topics, settings.output_topic)] == [b"s1", b"s2"]
+    assert [record.key for record in published(kafka, settings.output_topic)] == [b"s1", b"s2"]
 
 
 def is_refused(logged: str, node: str) -> bool:
@@ -103,9 +87,9 @@ def is_refused(logged: str, node: str) -> bool:
 
 
 def test_an_answer_that_came_too_late_is_not_taken_for_that_of_a_later_question(
-    settings: KafkaSettings, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    settings: KafkaSettings, proxy: Proxy, new_source: Callable[..., KafkaSource], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = KafkaSource(replace(settings, delivery="at-least-once"))
+    source = new_source(replace(settings, delivery="at-least-once"))
     begun(source)
     group = read_to_end(source)[-1].group
     source.commit({0: Committed(1, "")}, group)
@@ -121,4 +105,3 @@ def test_an_answer_that_came_too_late_is_not_taken_for_that_of_a_later_question(
     source.commit({0: Committed(2, "")}, group)
 
     assert source.committed([0]) == {0: Committed(2, "")}
-    source.close()

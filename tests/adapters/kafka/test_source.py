@@ -33,6 +33,15 @@ def transactional(kafka: Topics, transactional_id: str) -> Iterator[KafkaProduce
         producer.close()
 
 
+def begin_with_positions(producer: KafkaProducer, member: KafkaSource) -> None:
+    """Begins a transaction, which stays open, with a position of the member's partition 0."""
+    begun(member)
+    group = read_to_end(member)[-1].group
+    producer.begin_transaction()
+    place = {TopicPartition(member.topic, 0): OffsetAndMetadata(5, "m", -1)}
+    producer.send_offsets_to_transaction(place, group)
+
+
 def test_a_new_generation_brings_no_records_before_begin_at(
     kafka: Topics, settings: KafkaSettings, new_source: NewSource
 ) -> None:
@@ -389,12 +398,8 @@ def test_committed_waits_for_a_pending_transaction(
     kafka: Topics, settings: KafkaSettings, new_source: NewSource, unique_name: Callable[[str], str]
 ) -> None:
     source = new_source()
-    begun(source)
-    group = read_to_end(source)[-1].group
     with transactional(kafka, unique_name("other")) as producer, ThreadPoolExecutor(1) as thread:
-        producer.begin_transaction()
-        place = {TopicPartition(settings.input_topic, 0): OffsetAndMetadata(5, "m", -1)}
-        producer.send_offsets_to_transaction(place, group)
+        begin_with_positions(producer, source)
 
         answer = thread.submit(source.committed, [0])
         with pytest.raises(TimeoutError):
@@ -414,12 +419,8 @@ def test_committed_does_not_wait_for_ever(
     monkeypatch.setattr(module, "COMMITTED_TIMEOUT_MS", 300)
     monkeypatch.setattr(module, "PENDING_MS", 100)
     source = new_source()
-    begun(source)
-    group = read_to_end(source)[-1].group
     with transactional(kafka, unique_name("other")) as producer:
-        producer.begin_transaction()
-        place = {TopicPartition(settings.input_topic, 0): OffsetAndMetadata(5, "m", -1)}
-        producer.send_offsets_to_transaction(place, group)
+        begin_with_positions(producer, source)
 
         with pytest.raises(Unavailable, match="committed positions"):
             source.committed([0])
@@ -433,11 +434,7 @@ def test_positions_of_a_worker_that_died_are_not_waited_for(
     name = worker_name(settings.group_id, "a-service", 0)
     with transactional(kafka, name) as producer:
         member = new_source(msgspec.structs.replace(settings, instance=name))
-        begun(member)
-        group = read_to_end(member)[-1].group
-        producer.begin_transaction()
-        place = {TopicPartition(settings.input_topic, 0): OffsetAndMetadata(5, "m", -1)}
-        producer.send_offsets_to_transaction(place, group)
+        begin_with_positions(producer, member)
         member.close()
 
         source = new_source()
@@ -461,11 +458,7 @@ def test_a_worker_that_dies_while_its_positions_are_waited_for_is_not_waited_for
     name = worker_name(settings.group_id, "a-service", 0)
     with transactional(kafka, name) as producer, ThreadPoolExecutor(1) as thread:
         member = new_source(msgspec.structs.replace(settings, instance=name))
-        begun(member)
-        group = read_to_end(member)[-1].group
-        producer.begin_transaction()
-        place = {TopicPartition(settings.input_topic, 0): OffsetAndMetadata(5, "m", -1)}
-        producer.send_offsets_to_transaction(place, group)
+        begin_with_positions(producer, member)
 
         answer = thread.submit(new_source().committed, [0])
         assert wait_for(lambda: len(looks) > 2, timeout_s=20)
