@@ -39,8 +39,11 @@ class Topics:
         return name
 
     def delete(self, name: str) -> None:
+        """Deletes the topic, and waits until the broker tells of it no more: else who asks for it may still be told."""
         with self.admin() as admin:
             admin.delete_topics([name])
+            gone = wait_for(lambda: name not in admin.list_topics(), timeout_s=READ_TIMEOUT_S)
+        assert gone, f"{name} is still there"
 
     def add_partitions(self, name: str, total: int) -> None:
         with self.admin() as admin:
