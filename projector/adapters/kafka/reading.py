@@ -62,6 +62,9 @@ class Ends(Protocol):
     def reached(self, positions: Mapping[int, int]) -> frozenset[int]:
         """Those of the partitions whose position is the end of what a read_committed reader can have."""
 
+    def heard_since(self, moment: float) -> bool:
+        """Whether the broker has answered a fetch since (monotonic, s); false where that is not known."""
+
 
 def ends_of(consumer: KafkaConsumer, topic: str) -> Ends:
     """Makes the consumer read the fast way, where its version is a tested one."""
@@ -87,6 +90,9 @@ class AskedEnds:
         ends = self._consumer.end_offsets(wanted) if wanted else {}
         return frozenset(partition for (_, partition), end in ends.items() if positions[partition] >= end)
 
+    def heard_since(self, moment: float) -> bool:  # noqa: ARG002
+        return False
+
 
 class FetchedEnds:
     """Remembers the last stable offset that came with each fetch.
@@ -100,6 +106,8 @@ class FetchedEnds:
         self._heard_at: dict[int, float] = {}
         """When the fetch of the partition that was answered last had been sent (monotonic, s)."""
         self._begun_at: dict[int, float] = {}
+        self._answered_at = 0.0
+        """When the last answer came (monotonic, s)."""
         self._answered = consumer._fetcher._handle_fetch_response  # noqa: SLF001
         consumer._fetcher._handle_fetch_response = self._on_answer  # type: ignore[method-assign]  # noqa: SLF001
 
@@ -115,8 +123,12 @@ class FetchedEnds:
             and self._heard_at.get(partition, 0.0) >= max(fresh, self._begun_at.get(partition, 0.0))
         )
 
+    def heard_since(self, moment: float) -> bool:
+        return self._answered_at >= moment
+
     def _on_answer(self, node: int, offsets: Mapping[TopicPartition, int], sent_at: float, answer: Any) -> None:
         """Runs on the client's thread, before the records of this answer can be taken."""
+        self._answered_at = time.monotonic()
         if answer.error_code == 0 and answer.session_id >= 0:  # -1: held back by a quota, says nothing.
             troubled = {
                 TopicPartition(topic.topic, part.partition_index)

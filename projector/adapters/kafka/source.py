@@ -32,7 +32,7 @@ from projector.ports import Batch, Committed, Offset, Partition, Span
 log = structlog.get_logger()
 
 COMPANY_MS = 10
-"""How long records wait for others that are on their way."""
+"""How long records that lay in the client wait for others that are on their way."""
 LONE_MAX, LONE_BYTES_MAX = 1000, 1 << 20
 """More records, or bytes of them, do not wait."""
 POLL_MS = 100
@@ -187,10 +187,14 @@ class KafkaSource:
     def _polled(self, records_max: int) -> dict[TopicPartition, list[Any]]:
         """What the client has, and what has come since.
 
-        It has what was there when it last asked, which it did when the turn before began: without asking again every
-        record would wait for a turn of others. Not where it has much: a batch is to be no larger than one fetch.
+        What an earlier answer left in the client may be as old as the turn before: without asking again each record
+        would wait for a turn of others. Not where it is much: a batch is to be no larger than one fetch. What the
+        broker has only just given is all there is: records do not wait for others that may never come.
         """
+        began = time.monotonic()
         polled: dict[TopicPartition, list[Any]] = self._consumer.poll(timeout_ms=POLL_MS, max_records=records_max)
+        if self._ends.heard_since(began):
+            return polled
         count = sum(map(len, polled.values()))
         if 0 < count < min(records_max, LONE_MAX) and _bytes_of(chain(*polled.values())) < LONE_BYTES_MAX:
             for place, records in self._consumer.poll(COMPANY_MS, max_records=records_max - count).items():

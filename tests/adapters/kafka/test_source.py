@@ -76,23 +76,47 @@ def test_records_come_from_where_begin_at_says(kafka: Topics, settings: KafkaSet
 def test_what_comes_while_records_wait_in_the_client_is_in_the_same_batch(
     kafka: Topics, settings: KafkaSettings, new_source: NewSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kafka.send(settings.input_topic, [(None, b"waits")], partition=0)
+    kafka.send(settings.input_topic, [(None, b"taken"), (None, b"waits")], partition=0)
     source = new_source()
     monkeypatch.setattr(module, "COMPANY_MS", 20_000)  # Returns as soon as there are records.
     begun(source)
-    stock = source._consumer.poll
+    source.records_max = 1  # Of what one fetch brings.
+    poll_until(source, lambda batch: bool(batch.records))
+    source.records_max = 1000
+    stock = source._ends.heard_since
 
-    def poll(*args: object, **options: object) -> object:
-        found = stock(*args, **options)
-        if any(record.value == b"waits" for records in found.values() for record in records):
-            kafka.send(settings.input_topic, [(None, b"comes")], partition=0)
-        return found
+    def heard_since(moment: float) -> bool:
+        heard = stock(moment)  # Before another comes: what waited has been taken, and nothing else was there.
+        kafka.send(settings.input_topic, [(None, b"comes")], partition=0)
+        return heard
 
-    monkeypatch.setattr(source._consumer, "poll", poll)
+    monkeypatch.setattr(source._ends, "heard_since", heard_since)
 
     batches = poll_until(source, lambda batch: bool(batch.records))
 
     assert [record.value for record in batches[-1].records] == [b"waits", b"comes"]
+
+
+def test_a_record_that_has_just_come_does_not_wait_for_others(
+    kafka: Topics, settings: KafkaSettings, new_source: NewSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = new_source()
+    begun(source)
+    read_to_end(source)
+    polls = list[object]()
+    stock = source._consumer.poll
+
+    def poll(*args: object, **options: object) -> object:
+        polls.append(found := stock(*args, **options))
+        return found
+
+    monkeypatch.setattr(source._consumer, "poll", poll)
+    kafka.send(settings.input_topic, [(None, b"alone")], partition=0)
+
+    batches = poll_until(source, lambda batch: bool(batch.records))
+
+    assert [record.value for record in batches[-1].records] == [b"alone"]
+    assert polls[-1], "it was asked once more after the record had come"
 
 
 def test_a_partition_that_was_not_begun_stays_silent(
