@@ -38,7 +38,7 @@ def bench(world: World, options: Options) -> Result:
     rate = int(rows[0].median["events_per_s"] / 2)
 
     def steady(settings: dict[str, str]) -> Numbers:
-        numbers, _ = at_rate(world, options, rate, **settings)
+        numbers, _ = at_rate(world, options, rate, settings)
         return {name: numbers[name] for name in SHOWN if name in numbers}
 
     waits = in_rounds(options.rounds, {name: partial(steady, settings) for name, settings in WAYS.items()})
