@@ -62,7 +62,7 @@ class Ends(Protocol):
     def reached(self, positions: Mapping[int, int]) -> frozenset[int]:
         """Those of the partitions whose position is the end of what a read_committed reader can have."""
 
-    def heard_since(self, moment: float) -> bool:
+    def answered_since(self, moment: float) -> bool:
         """Whether the broker has answered a fetch since (monotonic, s); false where that is not known."""
 
 
@@ -90,7 +90,7 @@ class AskedEnds:
         ends = self._consumer.end_offsets(wanted) if wanted else {}
         return frozenset(partition for (_, partition), end in ends.items() if positions[partition] >= end)
 
-    def heard_since(self, moment: float) -> bool:  # noqa: ARG002
+    def answered_since(self, moment: float) -> bool:  # noqa: ARG002
         return False
 
 
@@ -123,7 +123,7 @@ class FetchedEnds:
             and self._heard_at.get(partition, 0.0) >= max(fresh, self._begun_at.get(partition, 0.0))
         )
 
-    def heard_since(self, moment: float) -> bool:
+    def answered_since(self, moment: float) -> bool:
         return self._answered_at >= moment
 
     def _on_answer(self, node: int, offsets: Mapping[TopicPartition, int], sent_at: float, answer: Any) -> None:

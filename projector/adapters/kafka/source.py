@@ -193,7 +193,7 @@ class KafkaSource:
         """
         began = time.monotonic()
         polled: dict[TopicPartition, list[Any]] = self._consumer.poll(timeout_ms=POLL_MS, max_records=records_max)
-        if self._ends.heard_since(began):
+        if self._ends.answered_since(began):
             return polled
         count = sum(map(len, polled.values()))
         if 0 < count < min(records_max, LONE_MAX) and _bytes_of(chain(*polled.values())) < LONE_BYTES_MAX:

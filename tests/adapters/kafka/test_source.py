@@ -83,14 +83,14 @@ def test_what_comes_while_records_wait_in_the_client_is_in_the_same_batch(
     source.records_max = 1  # Of what one fetch brings.
     poll_until(source, lambda batch: bool(batch.records))
     source.records_max = 1000
-    stock = source._ends.heard_since
+    stock = source._ends.answered_since
 
-    def heard_since(moment: float) -> bool:
-        heard = stock(moment)  # Before another comes: what waited has been taken, and nothing else was there.
+    def answered_since(moment: float) -> bool:
+        answered = stock(moment)  # Before another comes: what waited has been taken, and nothing else was there.
         kafka.send(settings.input_topic, [(None, b"comes")], partition=0)
-        return heard
+        return answered
 
-    monkeypatch.setattr(source._ends, "heard_since", heard_since)
+    monkeypatch.setattr(source._ends, "answered_since", answered_since)
 
     batches = poll_until(source, lambda batch: bool(batch.records))
 
